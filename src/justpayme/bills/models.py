@@ -1,0 +1,212 @@
+"""Bills, their lines and payments, the clients who owe them, and every bill's history.
+
+The model keeps the single mapping between rows and `core.bill.BillFields`
+(`Bill.fields`); rules live in core, verbs in actions.py.
+Amounts are Decimal in the bill's currency; days are calendar days.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+
+from justpayme.accounts.models import Business, User
+from justpayme.core.bill import (
+    BillFields,
+    LineFields,
+    MoneyKind,
+    PaidFields,
+    Status,
+    TaxMode,
+    TrackingFields,
+)
+
+
+def money(**extra: Any) -> models.DecimalField[Any, Any]:
+    """A column for an amount: 14 digits before the point, four after it."""
+    return models.DecimalField(max_digits=18, decimal_places=4, **extra)
+
+
+def choices(kind: Any) -> list[tuple[str, str]]:
+    """Django choices of a core enumeration."""
+    return [(item.value, item.value.title()) for item in kind]
+
+
+class Client(models.Model):
+    """Someone who owes this business money."""
+
+    business = models.ForeignKey(Business, on_delete=models.CASCADE, related_name="clients")
+    name = models.CharField(max_length=500)
+    email = models.CharField(max_length=255, blank=True)
+    phone = models.CharField(max_length=100, blank=True)
+    address = models.TextField(blank=True)
+    tax_number = models.CharField(max_length=100, blank=True)
+    archived = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["business", "name", "id"])]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Bill(models.Model):
+    """A sales bill that a client owes. `paid`, `credited` and `outstanding` are always shown."""
+
+    business = models.ForeignKey(Business, on_delete=models.CASCADE, related_name="bills")
+    client = models.ForeignKey(Client, on_delete=models.PROTECT, related_name="bills")
+    number = models.CharField(max_length=255, blank=True)
+    reference = models.CharField(max_length=255, blank=True)
+    status = models.CharField(max_length=6, choices=choices(Status), default=Status.DRAFT)
+    issued_on = models.DateField(null=True, blank=True)
+    due_on = models.DateField(null=True, blank=True)
+    expected_on = models.DateField(null=True, blank=True)
+    sent = models.BooleanField(default=False)
+    branding_theme = models.CharField(max_length=36, blank=True)
+    url = models.TextField(blank=True)
+    currency = models.CharField(max_length=3)
+    rate = models.DecimalField(max_digits=28, decimal_places=10, null=True, blank=True)
+    tax_mode = models.CharField(max_length=9, choices=choices(TaxMode), default=TaxMode.EXCLUSIVE)
+    sub_total = money(default=0)
+    tax_total = money(default=0)
+    total = money(default=0)
+    discount_total = money(default=0)
+    outstanding = money(default=0)
+    paid = money(default=0)
+    credited = money(default=0)
+    fully_paid_on = models.DateField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["business", "-issued_on", "-id"], name="bill_newest"),
+            models.Index(fields=["business", "status", "due_on", "id"], name="bill_status_due"),
+            models.Index(fields=["client", "-issued_on", "-id"], name="bill_of_client"),
+            models.Index(fields=["business", "number"], name="bill_number"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=[s.value for s in Status]), name="bill_status_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.number or f"Draft {self.pk}"
+
+    def fields(self, *, contact_id: str = "") -> BillFields:
+        """This row, its lines and payments as a value. `contact_id`: the client's, if linked."""
+        names = (
+            "number reference issued_on due_on expected_on sent branding_theme url currency rate "
+            "sub_total tax_total total discount_total outstanding paid credited fully_paid_on"
+        ).split()
+        return BillFields(
+            client=contact_id,
+            status=Status(self.status),
+            tax_mode=TaxMode(self.tax_mode),
+            lines=tuple(line.fields() for line in self.lines.all()),
+            payments=tuple(payment.fields() for payment in self.payments.all()),
+            **{name: getattr(self, name) for name in names},
+        )
+
+
+class Line(models.Model):
+    """One line of a bill, in the bill's order."""
+
+    bill = models.ForeignKey(Bill, on_delete=models.CASCADE, related_name="lines")
+    position = models.PositiveIntegerField()
+    remote_id = models.CharField(max_length=36, blank=True)
+    description = models.TextField(blank=True)
+    quantity = models.DecimalField(max_digits=18, decimal_places=4, null=True, blank=True)
+    unit_amount = money(null=True, blank=True)
+    discount_rate = models.DecimalField(max_digits=10, decimal_places=4, null=True, blank=True)
+    discount_amount = money(null=True, blank=True)
+    line_amount = money(default=0)
+    tax_type = models.CharField(max_length=50, blank=True)
+    tax_amount = money(default=0)
+    account_code = models.CharField(max_length=10, blank=True)
+    item_code = models.CharField(max_length=50, blank=True)
+    tracking = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["bill", "position"], name="line_position_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.description[:60]
+
+    def fields(self) -> LineFields:
+        """This line as a value."""
+        names = (
+            "description quantity unit_amount discount_rate discount_amount line_amount "
+            "tax_type tax_amount account_code item_code remote_id"
+        ).split()
+        tracking = tuple(TrackingFields(**entry) for entry in self.tracking)
+        return LineFields(tracking=tracking, **{name: getattr(self, name) for name in names})
+
+
+class Payment(models.Model):
+    """Money that came off a bill; `amount` is positive and in the bill's currency."""
+
+    bill = models.ForeignKey(Bill, on_delete=models.CASCADE, related_name="payments")
+    kind = models.CharField(max_length=11, choices=choices(MoneyKind))
+    remote_id = models.CharField(max_length=36, blank=True)
+    amount = money()
+    on = models.DateField(null=True, blank=True)
+    reference = models.CharField(max_length=255, blank=True)
+    number = models.CharField(max_length=255, blank=True)
+    position = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["position", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.amount}"
+
+    def fields(self) -> PaidFields:
+        """This payment as a value."""
+        return PaidFields(
+            kind=MoneyKind(self.kind),
+            remote_id=self.remote_id,
+            amount=self.amount,
+            on=self.on,
+            reference=self.reference,
+            number=self.number,
+        )
+
+
+class HistoryEntry(models.Model):
+    """What changed on a bill, when, by whom and why. Append-only: the database refuses changes.
+
+    `changes` is a list of {"field", "old", "new"}; values as `core.bill.to_plain` writes them.
+    `run` is the number of the sync run that brought the change, if one did.
+    """
+
+    class Source(models.TextChoices):
+        PERSON = "person", "Person"
+        XERO = "xero", "Xero"
+        IMPORT = "import", "First import"
+        CONNECTION = "connection", "Connection"
+
+    business = models.ForeignKey(Business, on_delete=models.CASCADE, related_name="+")
+    bill = models.ForeignKey(Bill, on_delete=models.CASCADE, related_name="history")
+    at = models.DateTimeField()
+    source = models.CharField(max_length=10, choices=Source.choices)
+    action = models.CharField(max_length=30)
+    by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    run = models.BigIntegerField(null=True)
+    changes = models.JSONField(default=list)
+    note = models.TextField(blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["bill", "-at", "-id"])]
+        verbose_name_plural = "history entries"
+
+    def __str__(self) -> str:
+        return f"{self.action} at {self.at:%Y-%m-%d %H:%M}"

@@ -1,0 +1,175 @@
+"""What a bill says, as values that can be compared.
+
+One vocabulary for both books: a bill read from our rows and an invoice translated from
+Xero become the same `BillFields`, so "equal" is simply `==`. Money is Decimal in the
+bill's own currency; dates are calendar days, never instants.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+ZERO = Decimal(0)
+
+
+class Status(StrEnum):
+    """The life of a bill. *Overdue* is not stored: see `shown_status`."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    PAID = "paid"
+    VOID = "void"
+
+
+class TaxMode(StrEnum):
+    """Whether line amounts include tax."""
+
+    EXCLUSIVE = "exclusive"
+    INCLUSIVE = "inclusive"
+    NONE = "none"
+
+
+class MoneyKind(StrEnum):
+    """How an amount came off a bill."""
+
+    PAYMENT = "payment"
+    CREDIT = "credit"
+    PREPAYMENT = "prepayment"
+    OVERPAYMENT = "overpayment"
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingFields:
+    """One tracking category of a line and the option chosen in it."""
+
+    name: str
+    option: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineFields:
+    """One line. `remote_id` is Xero's LineItemID, empty for a line that only exists here.
+
+    `quantity` and `unit_amount` keep up to four decimals; `discount_rate` is a percentage.
+    """
+
+    description: str = ""
+    quantity: Decimal | None = None
+    unit_amount: Decimal | None = None
+    discount_rate: Decimal | None = None
+    discount_amount: Decimal | None = None
+    line_amount: Decimal = ZERO
+    tax_type: str = ""
+    tax_amount: Decimal = ZERO
+    account_code: str = ""
+    item_code: str = ""
+    tracking: tuple[TrackingFields, ...] = ()
+    remote_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PaidFields:
+    """Money that came off a bill: a payment, or a credit note, prepayment or overpayment applied.
+
+    `remote_id` is the PaymentID, or the id of the credit note (prepayment, overpayment).
+    `amount` is positive and in the bill's currency.
+    """
+
+    kind: MoneyKind
+    remote_id: str
+    amount: Decimal
+    on: date | None = None
+    reference: str = ""
+    number: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BillFields:
+    """Every field that is mirrored between a bill and its Xero invoice.
+
+    `client` is the ContactID of the client (empty while the client has none).
+    Totals are stored as the other book sent them and never recomputed over it (I-12).
+    `rate` converts the organisation's currency into the bill's: as Xero gives it.
+    """
+
+    number: str = ""
+    reference: str = ""
+    client: str = ""
+    issued_on: date | None = None
+    due_on: date | None = None
+    expected_on: date | None = None
+    status: Status = Status.DRAFT
+    sent: bool = False
+    branding_theme: str = ""
+    url: str = ""
+    currency: str = ""
+    rate: Decimal | None = None
+    tax_mode: TaxMode = TaxMode.EXCLUSIVE
+    lines: tuple[LineFields, ...] = ()
+    sub_total: Decimal = ZERO
+    tax_total: Decimal = ZERO
+    total: Decimal = ZERO
+    discount_total: Decimal = ZERO
+    outstanding: Decimal = ZERO
+    paid: Decimal = ZERO
+    credited: Decimal = ZERO
+    fully_paid_on: date | None = None
+    payments: tuple[PaidFields, ...] = field(default=())
+
+    def take(self, other: BillFields, names: tuple[str, ...]) -> BillFields:
+        """A copy with the named fields taken from `other`."""
+        return replace(self, **{name: getattr(other, name) for name in names})
+
+    def differing(self, other: BillFields) -> tuple[str, ...]:
+        """The names of the fields whose values differ, in declaration order."""
+        return tuple(n for n in FIELD_NAMES if getattr(self, n) != getattr(other, n))
+
+
+FIELD_NAMES: tuple[str, ...] = tuple(f.name for f in fields(BillFields))
+
+UNITS: dict[str, tuple[str, ...]] = {
+    "number": ("number",),
+    "reference": ("reference",),
+    "client": ("client",),
+    "issued_on": ("issued_on",),
+    "due_on": ("due_on",),
+    "expected_on": ("expected_on",),
+    "status": ("status",),
+    "sent": ("sent",),
+    "branding_theme": ("branding_theme",),
+    "url": ("url",),
+    "money": ("currency", "rate"),
+    "lines": ("tax_mode", "lines", "sub_total", "tax_total", "total", "discount_total"),
+    "settlement": ("outstanding", "paid", "credited", "fully_paid_on", "payments"),
+}
+"""Fields that only make sense together, merged as one (house.md: "per unit")."""
+
+OWNED_BY_XERO = frozenset({"settlement"})
+"""Units that are computed by Xero and never edited here."""
+
+
+def shown_status(status: Status, due_on: date | None, today: date) -> str:
+    """The word a person sees: `overdue` for an active bill whose due date has passed.
+
+    `today` is the calendar day in the organisation's time zone.
+    """
+    if status is Status.ACTIVE and due_on is not None and due_on < today:
+        return "overdue"
+    return status.value
+
+
+def to_plain(value: Any) -> Any:
+    """A value of this module as JSON-ready data; Decimals and dates become strings."""
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        return [to_plain(v) for v in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return {f.name: to_plain(getattr(value, f.name)) for f in fields(value)}
+    return value

@@ -1,0 +1,313 @@
+"""What the sync remembers: connections, tokens, links, cursors, runs and meters.
+
+The tables are the truth: a job only says "look now" (`Connection.next_due_at`), so if every
+job were lost the next tick would find the same work.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from justpayme.accounts.models import Business, User
+from justpayme.bills.models import Bill, Client
+
+
+class OAuthState(models.Model):
+    """One sign-in at Xero under way: the one-use `state`, bound to a session and a business."""
+
+    digest = models.CharField(max_length=64, unique=True)
+    session_digest = models.CharField(max_length=64)
+    business = models.ForeignKey(Business, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"sign-in at Xero of {self.user}"
+
+
+class TokenSet(models.Model):
+    """The token pair of one Xero user for one business, shared by the organisations she gave.
+
+    `sealed` is AES-GCM ciphertext (`sync.tokens`); the key stays outside the database.
+    """
+
+    class State(models.TextChoices):
+        LIVE = "live", "Live"
+        LOST = "lost", "Xero no longer accepts it"
+
+    business = models.ForeignKey(Business, on_delete=models.CASCADE, related_name="token_sets")
+    xero_user_id = models.CharField(max_length=36)
+    sealed = models.BinaryField()
+    key_id = models.CharField(max_length=16)
+    scopes = models.TextField(default="")
+    expires_at = models.DateTimeField()
+    refreshed_at = models.DateTimeField()
+    state = models.CharField(max_length=4, choices=State.choices, default=State.LIVE)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["business", "xero_user_id"], name="token_set_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"tokens of Xero user {self.xero_user_id}"
+
+
+class Connection(models.Model):
+    """One Xero organisation of one business, with its settings; it outlives a disconnect.
+
+    `state`: *offered* (consent given, not chosen yet) → *live* ⇄ *lost* / *halted* →
+    *disconnected* → *live* again on reconnect. `lost`: Xero stopped letting us in.
+    `halted`: a safety stop waits for a person. `checked_at` is when the last complete
+    sync ended: every linked bill was equal to Xero then.
+    """
+
+    class State(models.TextChoices):
+        OFFERED = "offered", "Not chosen"
+        LIVE = "live", "Connected"
+        LOST = "lost", "Connection lost"
+        HALTED = "halted", "Stopped for safety"
+        DISCONNECTED = "disconnected", "Disconnected"
+
+    class Direction(models.TextChoices):
+        ONE = "one", "One-directional"
+
+    business = models.ForeignKey(Business, on_delete=models.CASCADE, related_name="connections")
+    tokens = models.ForeignKey(
+        TokenSet, null=True, on_delete=models.SET_NULL, related_name="connections"
+    )
+    tenant_id = models.UUIDField()
+    connection_id = models.CharField(max_length=36, blank=True)
+    organisation_id = models.CharField(max_length=36, blank=True)
+    name = models.CharField(max_length=255)
+    short_code = models.CharField(max_length=20, blank=True)
+    country = models.CharField(max_length=2, blank=True)
+    currency = models.CharField(max_length=3, blank=True)
+    time_zone = models.CharField(max_length=64, default="UTC")
+
+    state = models.CharField(max_length=12, choices=State.choices, default=State.OFFERED)
+    direction = models.CharField(max_length=3, choices=Direction.choices, default=Direction.ONE)
+    interval_minutes = models.PositiveIntegerField(default=15)
+    import_drafts = models.BooleanField(default=False)
+
+    connected_at = models.DateTimeField(null=True)
+    disconnected_at = models.DateTimeField(null=True)
+    imported_at = models.DateTimeField(null=True)
+    checked_at = models.DateTimeField(null=True)
+    audited_at = models.DateTimeField(null=True)
+    next_due_at = models.DateTimeField(null=True, db_index=True)
+    blocked_until = models.DateTimeField(null=True)
+    failures = models.PositiveIntegerField(default=0)
+    error_code = models.CharField(max_length=40, blank=True)
+    error_text = models.TextField(blank=True)
+    error_at = models.DateTimeField(null=True)
+    accepted_risk = models.BooleanField(default=False)
+    notified_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["name", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["business", "tenant_id"], name="organisation_once"),
+            models.CheckConstraint(
+                condition=Q(interval_minutes__gte=5, interval_minutes__lte=1440),
+                name="interval_5_minutes_to_24_hours",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_live(self) -> bool:
+        """May calls be made for this organisation?"""
+        return self.state == self.State.LIVE
+
+    @property
+    def wants_import(self) -> bool:
+        """The first import has not been completed yet."""
+        return self.imported_at is None
+
+
+class Link(models.Model):
+    """Ties one bill to one Xero invoice. `base` is the last version both books agreed on.
+
+    `edited`: the row may differ from `base` (a person changed the bill while it was not synced).
+    `raw` is Xero's JSON of that version, deflated: what exactly did Xero say.
+    """
+
+    bill = models.OneToOneField(Bill, on_delete=models.CASCADE, related_name="link")
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="links")
+    invoice_id = models.UUIDField()
+    base = models.JSONField()
+    raw = models.BinaryField()
+    digest = models.BinaryField(max_length=16)
+    remote_status = models.CharField(max_length=20)
+    remote_updated_at = models.DateTimeField(null=True)
+    edited = models.BooleanField(default=False)
+    read_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "invoice_id"], name="invoice_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Xero invoice {self.invoice_id}"
+
+
+class ClientLink(models.Model):
+    """Ties one client to one Xero contact."""
+
+    client = models.OneToOneField(Client, on_delete=models.CASCADE, related_name="link")
+    connection = models.ForeignKey(
+        Connection, on_delete=models.CASCADE, related_name="client_links"
+    )
+    contact_id = models.UUIDField()
+    merged_to = models.UUIDField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "contact_id"], name="contact_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Xero contact {self.contact_id}"
+
+
+class Record(models.Model):
+    """What Xero last said about an object that is not a bill: contact, payment, account, …
+
+    Kept so that a payment read before its invoice, or a contact before its first bill,
+    is complete when the bill arrives.
+    """
+
+    class Kind(models.TextChoices):
+        CONTACT = "contact"
+        PAYMENT = "payment"
+        CREDIT_NOTE = "credit_note"
+        ACCOUNT = "account"
+        TAX_RATE = "tax_rate"
+        CURRENCY = "currency"
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="records")
+    kind = models.CharField(max_length=11, choices=Kind.choices)
+    remote_id = models.CharField(max_length=50)
+    updated_at = models.DateTimeField(null=True)
+    data = models.JSONField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "kind", "remote_id"], name="record_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.remote_id}"
+
+
+class Cursor(models.Model):
+    """How far one endpoint of one organisation has been read. Moves only with its rows (I-7).
+
+    `state` is `core.cursor`'s own, as plain data.
+    """
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="cursors")
+    endpoint = models.CharField(max_length=20)
+    state = models.JSONField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "endpoint"], name="cursor_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} cursor"
+
+
+class Run(models.Model):
+    """One sync run of one organisation: why it ran, what it did and used, how it ended.
+
+    `expected` is the number of invoices of a first import, once Xero has told it.
+    A run writes only while its own row says *running*: a worker that was paused and
+    replaced finds its row *abandoned* and stops (I-42).
+    """
+
+    class Kind(models.TextChoices):
+        IMPORT = "import", "First import"
+        INCREMENT = "increment", "Changes"
+        AUDIT = "audit", "Full audit"
+
+    class Cause(models.TextChoices):
+        SCHEDULE = "schedule", "Schedule"
+        PERSON = "person", "Sync now"
+        COMMAND = "command", "Command"
+        CONNECT = "connect", "Connected"
+
+    class State(models.TextChoices):
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+        STOPPED = "stopped", "Stopped"
+        ABANDONED = "abandoned", "Abandoned"
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="runs")
+    kind = models.CharField(max_length=9, choices=Kind.choices)
+    cause = models.CharField(max_length=8, choices=Cause.choices)
+    by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    state = models.CharField(max_length=9, choices=State.choices, default=State.RUNNING)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    expected = models.PositiveBigIntegerField(null=True)
+    read = models.PositiveBigIntegerField(default=0)
+    created = models.PositiveBigIntegerField(default=0)
+    changed = models.PositiveBigIntegerField(default=0)
+    unchanged = models.PositiveBigIntegerField(default=0)
+    skipped = models.PositiveBigIntegerField(default=0)
+    calls = models.PositiveBigIntegerField(default=0)
+    bytes = models.PositiveBigIntegerField(default=0)
+    drift = models.PositiveBigIntegerField(default=0)
+    error_code = models.CharField(max_length=40, blank=True)
+    error_text = models.TextField(blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["connection", "-started_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.kind} run {self.pk}"
+
+
+class Meter(models.Model):
+    """Calls and bytes per organisation and minute: budgets across processes and restarts (I-39).
+
+    Keyed by Xero's tenant, not by our connection: limits belong to app and organisation.
+    """
+
+    tenant_id = models.UUIDField()
+    minute = models.DateTimeField()
+    calls = models.PositiveIntegerField(default=0)
+    bytes = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant_id", "minute"], name="meter_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.calls} calls in {self.minute:%H:%M}"
+
+
+def running(connection: Connection) -> Run | None:
+    """The run under way for this organisation, if any."""
+    return connection.runs.filter(state=Run.State.RUNNING).order_by("-started_at").first()
+
+
+def is_fresh(connection: Connection, now: datetime | None = None) -> bool:
+    """Was the last complete check within twice the schedule? (ui.md: the double rule.)"""
+    if connection.checked_at is None or not connection.is_live:
+        return False
+    age = (now or timezone.now()) - connection.checked_at
+    return age.total_seconds() <= 2 * 60 * connection.interval_minutes
