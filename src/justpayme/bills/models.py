@@ -7,6 +7,7 @@ Amounts are Decimal in the bill's currency; days are calendar days.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from django.db import models
@@ -14,6 +15,7 @@ from django.db.models import Q
 
 from justpayme.accounts.models import Business, User
 from justpayme.core.bill import (
+    FIELD_NAMES,
     BillFields,
     LineFields,
     MoneyKind,
@@ -22,6 +24,11 @@ from justpayme.core.bill import (
     TaxMode,
     TrackingFields,
 )
+
+_BILL_COLUMNS = [
+    n for n in FIELD_NAMES if n not in ("client", "status", "tax_mode", "lines", "payments")
+]
+_LINE_COLUMNS = [f.name for f in fields(LineFields) if f.name != "tracking"]
 
 
 def money(**extra: Any) -> models.DecimalField[Any, Any]:
@@ -100,17 +107,14 @@ class Bill(models.Model):
 
     def fields(self, *, contact_id: str = "") -> BillFields:
         """This row, its lines and payments as a value. `contact_id`: the client's, if linked."""
-        names = (
-            "number reference issued_on due_on expected_on sent branding_theme url currency rate "
-            "sub_total tax_total total discount_total outstanding paid credited fully_paid_on"
-        ).split()
+        plain = {name: getattr(self, name) for name in _BILL_COLUMNS}
         return BillFields(
             client=contact_id,
             status=Status(self.status),
             tax_mode=TaxMode(self.tax_mode),
             lines=tuple(line.fields() for line in self.lines.all()),
             payments=tuple(payment.fields() for payment in self.payments.all()),
-            **{name: getattr(self, name) for name in names},
+            **plain,
         )
 
 
@@ -143,12 +147,9 @@ class Line(models.Model):
 
     def fields(self) -> LineFields:
         """This line as a value."""
-        names = (
-            "description quantity unit_amount discount_rate discount_amount line_amount "
-            "tax_type tax_amount account_code item_code remote_id"
-        ).split()
         tracking = tuple(TrackingFields(**entry) for entry in self.tracking)
-        return LineFields(tracking=tracking, **{name: getattr(self, name) for name in names})
+        plain = {name: getattr(self, name) for name in _LINE_COLUMNS}
+        return LineFields(tracking=tracking, **plain)
 
 
 class Payment(models.Model):
