@@ -1,0 +1,1 @@
+"""How the program runs: settings from the environment, its PostgreSQL, its processes, the demo."""

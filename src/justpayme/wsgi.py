@@ -1,0 +1,9 @@
+"""The web application, for granian: `granian --interface wsgi justpayme.wsgi:application`."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "justpayme.settings")
+
+application = get_wsgi_application()
