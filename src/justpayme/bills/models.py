@@ -36,6 +36,11 @@ def money(**extra: Any) -> models.DecimalField[Any, Any]:
     return models.DecimalField(max_digits=18, decimal_places=4, **extra)
 
 
+def exact(**extra: Any) -> models.DecimalField[Any, Any]:
+    """A column for a number that is not rounded to money: ten decimals."""
+    return models.DecimalField(max_digits=24, decimal_places=10, **extra)
+
+
 def choices(kind: Any) -> list[tuple[str, str]]:
     """Django choices of a core enumeration."""
     return [(item.value, item.value.title()) for item in kind]
@@ -76,7 +81,7 @@ class Bill(models.Model):
     branding_theme = models.CharField(max_length=36, blank=True)
     url = models.TextField(blank=True)
     currency = models.CharField(max_length=3)
-    rate = models.DecimalField(max_digits=28, decimal_places=10, null=True, blank=True)
+    rate = exact(null=True, blank=True)
     tax_mode = models.CharField(max_length=9, choices=choices(TaxMode), default=TaxMode.EXCLUSIVE)
     sub_total = money(default=0)
     tax_total = money(default=0)
@@ -125,9 +130,9 @@ class Line(models.Model):
     position = models.PositiveIntegerField()
     remote_id = models.CharField(max_length=36, blank=True)
     description = models.TextField(blank=True)
-    quantity = models.DecimalField(max_digits=18, decimal_places=4, null=True, blank=True)
-    unit_amount = money(null=True, blank=True)
-    discount_rate = models.DecimalField(max_digits=10, decimal_places=4, null=True, blank=True)
+    quantity = exact(null=True, blank=True)
+    unit_amount = exact(null=True, blank=True)
+    discount_rate = exact(null=True, blank=True)
     discount_amount = money(null=True, blank=True)
     line_amount = money(default=0)
     tax_type = models.CharField(max_length=50, blank=True)

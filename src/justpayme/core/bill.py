@@ -165,7 +165,7 @@ def shown_status(status: Status, due_on: date | None, today: date) -> str:
 def to_plain(value: Any) -> Any:
     """A value of this module as JSON-ready data; Decimals and dates become strings."""
     if isinstance(value, Decimal):
-        return format(value, "f")
+        return format(value.normalize(), "f")
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, tuple):

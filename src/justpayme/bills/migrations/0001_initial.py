@@ -75,7 +75,7 @@ class Migration(migrations.Migration):
                 ("currency", models.CharField(max_length=3)),
                 (
                     "rate",
-                    models.DecimalField(blank=True, decimal_places=10, max_digits=28, null=True),
+                    models.DecimalField(blank=True, decimal_places=10, max_digits=24, null=True),
                 ),
                 (
                     "tax_mode",
@@ -187,15 +187,15 @@ class Migration(migrations.Migration):
                 ("description", models.TextField(blank=True)),
                 (
                     "quantity",
-                    models.DecimalField(blank=True, decimal_places=4, max_digits=18, null=True),
+                    models.DecimalField(blank=True, decimal_places=10, max_digits=24, null=True),
                 ),
                 (
                     "unit_amount",
-                    models.DecimalField(blank=True, decimal_places=4, max_digits=18, null=True),
+                    models.DecimalField(blank=True, decimal_places=10, max_digits=24, null=True),
                 ),
                 (
                     "discount_rate",
-                    models.DecimalField(blank=True, decimal_places=4, max_digits=10, null=True),
+                    models.DecimalField(blank=True, decimal_places=10, max_digits=24, null=True),
                 ),
                 (
                     "discount_amount",

@@ -1,0 +1,70 @@
+"""When an organisation is synced next, and how much. Pure: `now` is handed in (UTC)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from justpayme.core.errors import Next, Problem
+
+INTERVALS = (5, 15, 30, 60, 180, 360, 720, 1440)
+"""Minutes between syncs that a person can choose: 5 minutes to 24 hours."""
+
+AUDIT_EVERY = timedelta(hours=24)
+"""Xero does not stamp every change (api-facts 3.2); a full read finds the rest (I-5)."""
+
+_FIRST_RETRY = timedelta(minutes=1)
+_LONGEST_RETRY = timedelta(minutes=30)
+
+MAX_VOIDS_SHARE = 5
+MIN_VOIDS = 10
+"""A run that would void more than one in five open bills, and at least ten, stops (I-11)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What scheduling needs to know of a connection."""
+
+    live: bool
+    next_due_at: datetime | None
+    blocked_until: datetime | None
+
+
+def is_due(due: Due, now: datetime) -> bool:
+    """Should a sync of this organisation start now?"""
+    if not due.live or due.next_due_at is None or due.next_due_at > now:
+        return False
+    return due.blocked_until is None or due.blocked_until <= now
+
+
+def wants_audit(audited_at: datetime | None, now: datetime) -> bool:
+    """Is the daily full read due? The first import counts as one."""
+    return audited_at is None or now - audited_at >= AUDIT_EVERY
+
+
+def after_success(now: datetime, interval_minutes: int) -> datetime:
+    """When the next scheduled sync starts."""
+    return now + timedelta(minutes=interval_minutes)
+
+
+def after_problem(
+    problem: Problem, failures: int, now: datetime, interval_minutes: int, jitter: float
+) -> datetime | None:
+    """When to try again after a failed sync, or None if a person must act first.
+
+    `failures` counts this one. `jitter` in [0, 1) spreads organisations that failed together.
+    A time that Xero gave (Retry-After) is obeyed to the second.
+    """
+    if problem.entry.next in (Next.RECONNECT, Next.HALT):
+        return None
+    if problem.retry_after is not None:
+        return now + timedelta(seconds=problem.retry_after + jitter)
+    doubled = _FIRST_RETRY * int(2 ** min(failures - 1, 10))
+    wait = min(doubled, _LONGEST_RETRY)
+    wait = min(wait, timedelta(minutes=interval_minutes))
+    return now + wait * (1 + jitter / 4)
+
+
+def voids_are_unusual(voids: int, open_before: int) -> bool:
+    """Would this many voids be out of the ordinary for a book with so many open bills?"""
+    return voids >= MIN_VOIDS and voids * MAX_VOIDS_SHARE > open_before
