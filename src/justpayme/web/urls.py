@@ -1,0 +1,6 @@
+from django.urls import path
+
+from justpayme.web import views
+
+app_name = "web"
+urlpatterns = [path("theme/", views.theme, name="theme")]
