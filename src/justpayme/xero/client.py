@@ -1,0 +1,265 @@
+"""One short method per call to Xero's Accounting API. Reads only: nothing here can change Xero.
+
+The client parses at the door: it returns typed values of `wire` or raises a
+`core.errors.Problem`. It keeps to Xero's limits, refreshes an expired token once, repeats
+reads that failed in passing, and asks `guard` before every single call whether calls are
+still allowed (I-37).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+import httpx2
+import msgspec
+
+from justpayme.core.errors import Problem
+from justpayme.xero import limits, retry, wire
+from justpayme.xero.errors import TokenExpired, classify
+
+PAGE_SIZE = 1000
+LARGEST_ANSWER = 64 * 1024 * 1024
+"""Bytes after decompression; a full page is about 4 MB. More is not an answer but a bomb (S30)."""
+
+IDS_PER_CALL = 40
+"""The length of the address is the practical limit (api-facts 11.10)."""
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Time and chance, handed in."""
+
+    def now(self) -> datetime:
+        """The moment, in UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never jumps."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+    def jitter(self) -> float:
+        """A number in [0, 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page as Xero gave it. `said_at`: Xero's own time. `pages`: of the whole question."""
+
+    rows: tuple[T, ...]
+    number: int
+    pages: int
+    items: int
+    said_at: datetime
+
+
+@dataclass
+class Usage:
+    """What a client has used: calls sent, bytes received (decompressed), allowance left."""
+
+    calls: int = 0
+    bytes: int = 0
+    day_remaining: int | None = None
+
+
+def http_client(transport: httpx2.BaseTransport | None = None) -> httpx2.Client:
+    """An HTTP client that talks to nobody it was not told to: no redirects, no proxies from
+    the environment, TLS verified (S18)."""
+    return httpx2.Client(
+        transport=transport,
+        trust_env=False,
+        follow_redirects=False,
+        timeout=httpx2.Timeout(30.0, connect=10.0, read=60.0),
+        limits=httpx2.Limits(max_connections=5, max_keepalive_connections=2),
+    )
+
+
+@dataclass
+class XeroClient:
+    """Reads one organisation. `token(force)` gives a valid access token, refreshed if forced;
+    `guard()` raises Problem("stopped") once no more calls may be made;
+    `metered(calls, bytes)` is told of every call."""
+
+    http: httpx2.Client
+    api_url: str
+    tenant_id: str
+    token: Callable[[bool], str]
+    clock: Clock
+    guard: Callable[[], None] = lambda: None
+    metered: Callable[[int, int], None] = lambda calls, size: None
+    window: limits.Window = field(default_factory=limits.Window)
+    usage: Usage = field(default_factory=Usage)
+
+    # https://developer.xero.com/documentation/api/accounting/organisation
+    def organisation(self) -> wire.Organisation:
+        """The organisation behind this tenant."""
+        answer = self._get(wire.Organisations, "Organisation")
+        if len(answer.items) != 1:
+            raise Problem("wrong_shape", f"{len(answer.items)} organisations for one tenant")
+        return answer.items[0]
+
+    # https://developer.xero.com/documentation/api/accounting/accounts
+    def accounts(self) -> tuple[wire.Account, ...]:
+        """The chart of accounts."""
+        return self._get(wire.Accounts, "Accounts").items
+
+    # https://developer.xero.com/documentation/api/accounting/taxrates
+    def tax_rates(self) -> tuple[wire.TaxRate, ...]:
+        """All tax rates."""
+        return self._get(wire.TaxRates, "TaxRates").items
+
+    # https://developer.xero.com/documentation/api/accounting/currencies
+    def currencies(self) -> tuple[wire.Currency, ...]:
+        """The currencies that the organisation uses."""
+        return self._get(wire.Currencies, "Currencies").items
+
+    # https://developer.xero.com/documentation/api/accounting/invoices
+    def invoices(self, page: int, since: datetime | None, by_id: bool) -> Page[msgspec.Raw]:
+        """A page of sales invoices, each as raw JSON for `wire.Invoice`. Never supplier bills.
+
+        unitdp=4, or unit prices would come rounded to two decimals (api-facts 3.11). `Type` is
+        an optimised filter (3.1) and never changes, so no row can leave the set by it.
+        """
+        params = {"where": 'Type=="ACCREC"', "unitdp": "4", "order": _order("InvoiceID", by_id)}
+        return self._page(wire.Invoices, "Invoices", page, since, params)
+
+    def invoices_by_id(self, ids: list[str]) -> Page[msgspec.Raw]:
+        """At most `IDS_PER_CALL` invoices by InvoiceID, in one page."""
+        params = {"IDs": ",".join(ids), "unitdp": "4", "order": "InvoiceID ASC"}
+        return self._page(wire.Invoices, "Invoices", 1, None, params)
+
+    # https://developer.xero.com/documentation/api/accounting/contacts
+    def contacts(self, page: int, since: datetime | None, by_id: bool) -> Page[wire.Contact]:
+        """A page of contacts, archived ones too (api-facts 4.4)."""
+        params = {"includeArchived": "true", "order": _order("ContactID", by_id)}
+        return self._page(wire.Contacts, "Contacts", page, since, params)
+
+    # https://developer.xero.com/documentation/api/accounting/payments
+    def payments(self, page: int, since: datetime | None, by_id: bool) -> Page[wire.Payment]:
+        """A page of payments on sales invoices, deleted ones too (api-facts 4.1)."""
+        params = {
+            "where": 'PaymentType=="ACCRECPAYMENT"',
+            "order": _order("PaymentID", by_id),
+        }
+        return self._page(wire.Payments, "Payments", page, since, params)
+
+    # https://developer.xero.com/documentation/api/accounting/creditnotes
+    def credit_notes(self, page: int, since: datetime | None, by_id: bool) -> Page[wire.CreditNote]:
+        """A page of credit notes given to clients (api-facts 4.2)."""
+        params = {"where": 'Type=="ACCRECCREDIT"', "order": _order("CreditNoteID", by_id)}
+        return self._page(wire.CreditNotes, "CreditNotes", page, since, params)
+
+    def _page(
+        self,
+        kind: type[Any],
+        path: str,
+        number: int,
+        since: datetime | None,
+        params: dict[str, str],
+    ) -> Page[Any]:
+        """One page whose figures agree with its rows; a set that moved is read once more (I-9)."""
+        query = {**params, "page": str(number), "pageSize": str(PAGE_SIZE)}
+        answer = self._get(kind, path, query, since)
+        if not _consistent(answer, number):
+            answer = self._get(kind, path, query, since)
+        if not _consistent(answer, number):
+            figures = answer.pagination
+            raise Problem("wrong_shape", f"{path}: {len(answer.items)} rows, but {figures}")
+        figures = answer.pagination
+        return Page(answer.items, number, figures.page_count, figures.item_count, answer.said_at)
+
+    def _get(
+        self,
+        kind: type[T],
+        path: str,
+        params: Mapping[str, str] | None = None,
+        since: datetime | None = None,
+    ) -> T:
+        headers = {"xero-tenant-id": self.tenant_id, "accept": "application/json"}
+        if since is not None:
+            # Accurate to the second, UTC (api-facts 3.2).
+            headers["if-modified-since"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        body = self._read(f"{self.api_url}/api.xro/2.0/{path}", params or {}, headers)
+        return wire.decode(kind, body)
+
+    def _read(self, url: str, params: Mapping[str, str], headers: dict[str, str]) -> bytes:
+        """The body of a 200, after as many tries as `retry` allows."""
+        refreshed = False
+        attempt = 1
+        while True:
+            found = self._attempt(url, params, headers, refreshed)
+            if isinstance(found, bytes):
+                return found
+            if isinstance(found, TokenExpired):
+                if refreshed:
+                    raise Problem("consent_lost", str(found))
+                refreshed = True
+                continue
+            wait = retry.nap(found, attempt, self.clock.jitter())
+            if wait is None:
+                raise found
+            attempt += 1
+            self.clock.sleep(wait)
+
+    def _attempt(
+        self, url: str, params: Mapping[str, str], headers: dict[str, str], force: bool
+    ) -> bytes | Problem | TokenExpired:
+        self._keep_to_the_limit()
+        bearer = {"authorization": f"Bearer {self.token(force)}"}
+        self.guard()
+        try:
+            with self.http.stream("GET", url, params=params, headers=headers | bearer) as answer:
+                body = _bounded(answer)
+        except httpx2.DecodingError as error:
+            self._count(0, {})
+            return Problem("wrong_shape", f"undecodable answer: {error}")
+        except httpx2.TransportError as error:
+            self._count(0, {})
+            return Problem("xero_unreachable", type(error).__name__)
+        self._count(len(body), answer.headers)
+        if answer.status_code == 200:
+            return body
+        return classify(answer.status_code, answer.headers, body, self.clock.now())
+
+    def _keep_to_the_limit(self) -> None:
+        if self.usage.day_remaining == 0:
+            raise Problem("day_limit", retry_after=3600.0)
+        self.clock.sleep(limits.wait(self.window, self.clock.monotonic()))
+
+    def _count(self, size: int, headers: Mapping[str, str]) -> None:
+        self.usage.calls += 1
+        self.usage.bytes += size
+        self.usage.day_remaining = limits.remaining(headers, "x-daylimit-remaining")
+        left = limits.remaining(headers, "x-minlimit-remaining")
+        self.window = limits.called(self.window, self.clock.monotonic(), left)
+        self.metered(1, size)
+
+
+def _order(column: str, by_id: bool) -> str:
+    return f"{column} ASC" if by_id else "UpdatedDateUTC ASC"
+
+
+def _bounded(answer: httpx2.Response) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    for part in answer.iter_bytes():
+        size += len(part)
+        if size > LARGEST_ANSWER:
+            raise Problem("wrong_shape", "the answer is larger than any page can be")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _consistent(answer: Any, number: int) -> bool:
+    """Do the rows agree with the figures? An empty page must be one that may be empty."""
+    figures: wire.Pagination | None = answer.pagination
+    if figures is None or figures.page != number or figures.page_size < 1:
+        return False
+    if figures.item_count < 0 or figures.page_count != -(-figures.item_count // figures.page_size):
+        return figures.item_count == 0 and not answer.items
+    expected = figures.item_count - (number - 1) * figures.page_size
+    return len(answer.items) == max(min(expected, figures.page_size), 0)
