@@ -1,0 +1,119 @@
+"""Xero's call limits and the headers that tell of them (2.1).
+
+Windows are fixed; each organisation's begin at its own second. A refused call costs nothing of
+the minute or day (not documented by Xero; the kinder reading).
+"""
+
+import threading
+from datetime import datetime
+from zlib import crc32
+
+import msgspec
+
+DAY = 86_400
+MINUTE = 60
+DAILY_CALLS = {"starter": 1_000, "core": 5_000}
+
+
+class Allowance(msgspec.Struct):
+    """How many calls are allowed; None lifts a limit."""
+
+    minute: int | None = 60
+    day: int | None = 1_000
+    concurrent: int | None = 5
+    app_minute: int | None = 10_000
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Whether a call may go on, with the headers of its answer."""
+
+    headers: dict[str, str]
+    problem: str | None = None
+
+
+class Limits:
+    """Counts calls per organisation and for the whole app."""
+
+    def __init__(self, allowance: Allowance | None = None) -> None:
+        self.allowance = allowance or Allowance()
+        self._lock = threading.Lock()
+        self._used: dict[tuple[str, int], tuple[int, int]] = {}
+        self._in_flight: dict[str, int] = {}
+
+    def reset(self) -> None:
+        """Forget all counted calls, not those in flight."""
+        with self._lock:
+            self._used.clear()
+
+    def enter(self, tenant_id: str | None, now: datetime) -> Verdict:
+        """Count a call; a verdict without a problem must be followed by ``leave``."""
+        with self._lock:
+            problem = self._problem(tenant_id, now)
+            if problem is None:
+                self._count("", MINUTE, now)
+                if tenant_id:
+                    self._count(tenant_id, MINUTE, now)
+                    self._count(tenant_id, DAY, now)
+                    self._in_flight[tenant_id] = self._in_flight.get(tenant_id, 0) + 1
+            return Verdict(self._headers(tenant_id, now, problem), problem)
+
+    def leave(self, tenant_id: str | None) -> None:
+        """A call has been answered."""
+        if tenant_id:
+            with self._lock:
+                self._in_flight[tenant_id] -= 1
+
+    def _problem(self, tenant_id: str | None, now: datetime) -> str | None:
+        allowed = self.allowance
+        if self._left("", MINUTE, allowed.app_minute, now) <= 0:
+            return "appminute"
+        if not tenant_id:
+            return None
+        if self._left(tenant_id, DAY, allowed.day, now) <= 0:
+            return "day"
+        if self._left(tenant_id, MINUTE, allowed.minute, now) <= 0:
+            return "minute"
+        full = allowed.concurrent is not None
+        if full and self._in_flight.get(tenant_id, 0) >= (allowed.concurrent or 0):
+            return "concurrent"
+        return None
+
+    def _headers(self, tenant_id: str | None, now: datetime, problem: str | None) -> dict[str, str]:
+        allowed = self.allowance
+        headers = {"X-AppMinLimit-Remaining": str(self._left("", MINUTE, allowed.app_minute, now))}
+        if tenant_id:
+            headers["X-MinLimit-Remaining"] = str(
+                self._left(tenant_id, MINUTE, allowed.minute, now)
+            )
+            headers["X-DayLimit-Remaining"] = str(self._left(tenant_id, DAY, allowed.day, now))
+        if problem:
+            headers["X-Rate-Limit-Problem"] = problem
+        if problem in ("minute", "day"):
+            length = MINUTE if problem == "minute" else DAY
+            headers["Retry-After"] = str(seconds_left(tenant_id or "", length, now))
+        return headers
+
+    def _left(self, whose: str, length: int, allowed: int | None, now: datetime) -> int:
+        if allowed is None:
+            return 1_000_000
+        window, used = self._used.get((whose, length), (0, 0))
+        return max(allowed - (used if window == window_of(whose, length, now) else 0), 0)
+
+    def _count(self, whose: str, length: int, now: datetime) -> None:
+        this = window_of(whose, length, now)
+        window, used = self._used.get((whose, length), (this, 0))
+        self._used[whose, length] = (this, used + 1 if window == this else 1)
+
+
+def _elapsed(whose: str, now: datetime) -> int:
+    return int(now.timestamp()) + crc32(whose.encode())
+
+
+def window_of(whose: str, length: int, now: datetime) -> int:
+    """Number of the fixed window that a moment falls in."""
+    return _elapsed(whose, now) // length
+
+
+def seconds_left(whose: str, length: int, now: datetime) -> int:
+    """Whole seconds until the window ends, at least 1."""
+    return length - _elapsed(whose, now) % length

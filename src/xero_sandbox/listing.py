@@ -1,0 +1,341 @@
+"""Reading lists and single objects: paging, order, filters (3.1 to 3.3, 4.1, 4.4)."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from xero_sandbox import shapes
+from xero_sandbox.model import sql_guid_key
+from xero_sandbox.store import Business, Ledger, Table
+from xero_sandbox.where import Getter, QueryError, compile_where
+
+HIGH_VOLUME = 100_000
+MAX_PAGE_SIZE = 1_000
+DEFAULT_PAGE_SIZE = 100
+
+
+class TooMany(Exception):
+    """More rows match than Xero is willing to list (3.1)."""
+
+
+class BadHeader(Exception):
+    """A precondition header that is no date; becomes a 412 (2.2)."""
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A list request, understood. ``since`` is whole seconds; names are lower case."""
+
+    args: Mapping[str, str]
+    since: datetime | None
+
+    def text(self, name: str) -> str:
+        """A parameter, empty when not given."""
+        return self.args.get(name, "").strip()
+
+    def items(self, name: str) -> set[str]:
+        """A comma-separated parameter in lower case."""
+        return {part.strip().casefold() for part in self.text(name).split(",") if part.strip()}
+
+    def flag(self, name: str) -> bool:
+        """A boolean in any letter case (3.1)."""
+        return self.text(name).lower() == "true"
+
+    @property
+    def paged(self) -> bool:
+        """``Statuses`` and ``summaryOnly`` force paging (3.1)."""
+        named = any(self.text(name) for name in ("page", "pagesize", "statuses"))
+        return named or self.flag("summaryonly")
+
+    @property
+    def page(self) -> int:
+        """Page number from 1."""
+        return max(self._number("page", 1), 1)
+
+    @property
+    def page_size(self) -> int:
+        """Rows a page, clamped to 1..1,000 (3.1)."""
+        return min(max(self._number("pagesize", DEFAULT_PAGE_SIZE), 1), MAX_PAGE_SIZE)
+
+    @property
+    def places(self) -> int:
+        """Decimal places of unit amounts: 2, or 4 with ``unitdp=4`` (3.11)."""
+        return 4 if self.text("unitdp") == "4" else 2
+
+    def _number(self, name: str, default: int) -> int:
+        text = self.text(name)
+        if not text:
+            return default
+        try:
+            return int(text[:12])
+        except ValueError as error:
+            raise QueryError(f"'{text[:40]}' is not a number") from error
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The rendered rows of a page and its pagination object (None when unpaged)."""
+
+    rows: list[bytes]
+    pagination: dict[str, int] | None
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """How one kind of object is listed."""
+
+    plural: str
+    scope: str
+    table: Callable[[Ledger], Table[Any]]
+    fields: Callable[[Ledger], dict[str, Getter]]
+    orders: dict[str, Getter]
+    render: Callable[[Ledger, Any, str, int], dict[str, Any]]
+    id_name: str
+    number: Callable[[Any], str]
+
+
+def parse_question(args: Mapping[str, str], modified_since: str | None) -> Question:
+    """Understand query parameters (any letter case) and If-Modified-Since (3.1, 3.2)."""
+    lowered = {name.lower(): value for name, value in args.items()}
+    return Question(lowered, parse_since(modified_since) if modified_since else None)
+
+
+def parse_since(text: str) -> datetime:
+    """If-Modified-Since as ISO or RFC 1123, cut to the second, UTC unless it says (3.2)."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(text)
+        except (ValueError, TypeError) as error:
+            raise BadHeader(text) from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+def answer(listing: Listing, ledger: Ledger, question: Question) -> Answer:
+    """Find, order and render the rows of a list request."""
+    rows, total = select(listing, ledger, question)
+    if total > HIGH_VOLUME:
+        raise TooMany
+    if not question.paged:
+        return Answer([_render(listing, ledger, r, question, "unpaged") for r in rows], None)
+    start, size = (question.page - 1) * question.page_size, question.page_size
+    variant = "summary" if question.flag("summaryonly") else "list"
+    pagination = {
+        "page": question.page,
+        "pageSize": size,
+        "pageCount": -(-total // size),
+        "itemCount": total,
+    }
+    page = islice(rows, start, start + size)
+    return Answer([_render(listing, ledger, r, question, variant) for r in page], pagination)
+
+
+def select(listing: Listing, ledger: Ledger, question: Question) -> tuple[Iterable[Any], int]:
+    """The matching records in order, and how many there are."""
+    table = listing.table(ledger)
+    tests = _tests(listing, ledger, question)
+    order = question.text("order")
+    if not tests and not question.since and order.lower() == listing.id_name.lower():
+        return (table.rows[record_id] for _, record_id in table.by_id), len(table.rows)
+    if not tests and not question.since and not order:
+        return table.since(None), len(table.rows)
+    rows = [r for r in table.since(question.since) if all(test(r) for test in tests)]
+    return (_ordered(listing, rows, order) if order else rows), len(rows)
+
+
+def _tests(listing: Listing, ledger: Ledger, question: Question) -> list[Callable[[Any], bool]]:
+    tests: list[Callable[[Any], bool]] = []
+    fields = listing.fields(ledger)
+    for parameter, field in (
+        ("ids", listing.id_name.lower()),
+        ("statuses", "status"),
+        ("invoicenumbers", "invoicenumber"),
+        ("contactids", "contact.contactid"),
+    ):
+        wanted = question.items(parameter)
+        if wanted and field in fields:
+            tests.append(_one_of(fields[field], wanted))
+    if question.text("where"):
+        tests.append(compile_where(question.text("where"), fields))
+    if question.text("searchterm"):
+        tests.append(_search(question.text("searchterm").casefold()))
+    if listing.plural == "Contacts" and not question.flag("includearchived"):
+        tests.append(lambda contact: contact.status != "ARCHIVED")
+    return tests
+
+
+def _one_of(getter: Getter, wanted: set[str]) -> Callable[[Any], bool]:
+    return lambda row: str(getter(row)).casefold() in wanted
+
+
+def _search(wanted: str) -> Callable[[Any], bool]:
+    """``searchTerm`` looks in number and reference, contacts' names and numbers (3.1)."""
+
+    def test(row: Any) -> bool:
+        texts = (getattr(row, name, None) or "" for name in ("number", "reference", "name"))
+        return any(wanted in text.casefold() for text in texts)
+
+    return test
+
+
+def _ordered(listing: Listing, rows: list[Any], order: str) -> list[Any]:
+    """Sort by ``Field [ASC|DESC]``, the id in SQL Server's order as tie-break (3.1)."""
+    words = order.split()
+    field = listing.orders.get(words[0].lower())
+    if field is None or len(words) > 2 or words[-1].lower() not in (
+        words[0].lower(), "asc", "desc",
+    ):  # fmt: skip
+        raise QueryError(f"Syntax error in order '{order}'")
+    rows = sorted(rows, key=lambda row: sql_guid_key(row.id))
+    return sorted(rows, key=field, reverse=words[-1].lower() == "desc")
+
+
+def find_one(listing: Listing, ledger: Ledger, key: str) -> Business | None:
+    """One object by id, or by number in any letter case (3.3)."""
+    record: Business | None = listing.table(ledger).get(key)
+    if record is not None:
+        return record
+    if listing.plural == "Invoices":
+        ids = ledger.numbers.get(key.casefold(), set())
+        return max((ledger.invoices.rows[i] for i in ids), key=lambda row: row.type, default=None)
+    rows = listing.table(ledger).rows.values()
+    return next((r for r in rows if listing.number(r).casefold() == key.casefold()), None)
+
+
+def render_one(listing: Listing, ledger: Ledger, record: Business, places: int) -> bytes:
+    """The single shape of one object (3.8)."""
+    return shapes.to_json(listing.render(ledger, record, "single", places))
+
+
+def _render(
+    listing: Listing, ledger: Ledger, record: Any, question: Question, variant: str
+) -> bytes:
+    key = f"{variant}{question.places}"
+    kept = ledger.rendered.get(record.id, {}).get(key)
+    if kept is None:
+        kept = shapes.to_json(listing.render(ledger, record, variant, question.places))
+        ledger.keep_rendered(record.id, key, kept)
+    return kept
+
+
+def _contact_of(ledger: Ledger, attribute: str) -> Getter:
+    def get(row: Any) -> Any:
+        contact = ledger.contacts.get(row.contact_id)
+        return getattr(contact, attribute) if contact else None
+
+    return get
+
+
+def _invoice_fields(ledger: Ledger) -> dict[str, Getter]:
+    return {
+        "type": lambda r: r.type,
+        "status": lambda r: r.status,
+        "invoiceid": lambda r: r.id,
+        "invoicenumber": lambda r: r.number,
+        "reference": lambda r: r.reference or None,
+        "contact.contactid": lambda r: r.contact_id,
+        "contact.name": _contact_of(ledger, "name"),
+        "contact.contactnumber": _contact_of(ledger, "number"),
+        "amountpaid": lambda r: r.amount_paid,
+        "amountdue": lambda r: r.amount_due,
+        "date": lambda r: r.date,
+        "duedate": lambda r: r.due_date,
+    }
+
+
+def _payment_fields(ledger: Ledger) -> dict[str, Getter]:
+    return {
+        "paymenttype": lambda r: r.type,
+        "status": lambda r: r.status,
+        "date": lambda r: r.date,
+        "invoice.invoiceid": lambda r: r.invoice_id,
+        "paymentid": lambda r: r.id,
+        "reference": lambda r: r.reference or None,
+    }
+
+
+def _contact_fields(ledger: Ledger) -> dict[str, Getter]:
+    return {
+        "contactid": lambda r: r.id,
+        "name": lambda r: r.name,
+        "contactnumber": lambda r: r.number,
+        "contactstatus": lambda r: r.status,
+        "emailaddress": lambda r: r.email or None,
+    }
+
+
+def _credit_note_fields(ledger: Ledger) -> dict[str, Getter]:
+    return {
+        "type": lambda r: r.type,
+        "status": lambda r: r.status,
+        "creditnoteid": lambda r: r.id,
+        "creditnotenumber": lambda r: r.number,
+        "reference": lambda r: r.reference or None,
+        "contact.contactid": lambda r: r.contact_id,
+        "contact.name": _contact_of(ledger, "name"),
+        "date": lambda r: r.date,
+    }
+
+
+def _orders(id_name: str, **more: Getter) -> dict[str, Getter]:
+    return {
+        "updateddateutc": lambda r: r.updated,
+        id_name.lower(): lambda r: sql_guid_key(r.id),
+        **more,
+    }
+
+
+LISTINGS = {
+    listing.plural.lower(): listing
+    for listing in (
+        Listing(
+            plural="Invoices",
+            scope="accounting.invoices",
+            table=lambda ledger: ledger.invoices,
+            fields=_invoice_fields,
+            orders=_orders(
+                "InvoiceID",
+                date=lambda r: r.date,
+                duedate=lambda r: str(r.due_date or ""),
+                invoicenumber=lambda r: r.number,
+            ),
+            render=shapes.invoice_json,
+            id_name="InvoiceID",
+            number=lambda r: r.number,
+        ),
+        Listing(
+            plural="Contacts",
+            scope="accounting.contacts",
+            table=lambda ledger: ledger.contacts,
+            fields=_contact_fields,
+            orders=_orders("ContactID", name=lambda r: r.name.casefold()),
+            render=lambda ledger, row, variant, _: shapes.contact_json(ledger, row, variant),
+            id_name="ContactID",
+            number=lambda r: r.number or "",
+        ),
+        Listing(
+            plural="Payments",
+            scope="accounting.payments",
+            table=lambda ledger: ledger.payments,
+            fields=_payment_fields,
+            orders=_orders("PaymentID", date=lambda r: r.date),
+            render=lambda ledger, row, *_: shapes.payment_json(ledger, row),
+            id_name="PaymentID",
+            number=lambda r: "",
+        ),
+        Listing(
+            plural="CreditNotes",
+            scope="accounting.invoices",
+            table=lambda ledger: ledger.credit_notes,
+            fields=_credit_note_fields,
+            orders=_orders("CreditNoteID", date=lambda r: r.date),
+            render=shapes.credit_note_json,
+            id_name="CreditNoteID",
+            number=lambda r: r.number,
+        ),
+    )
+}

@@ -1,0 +1,277 @@
+"""Where the records live: in memory, written through to one SQLite file.
+
+Every save is one SQLite transaction in WAL mode, so a killed process loses nothing that was
+answered. Reads never touch SQLite. Rows of an organisation are kept sorted by stamp and by id,
+so that a page of a large organisation is a slice and not a sort.
+"""
+
+import sqlite3
+import threading
+from bisect import bisect_left, insort
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from xero_sandbox.model import (
+    Code,
+    Connection,
+    Contact,
+    CreditNote,
+    Invoice,
+    Organisation,
+    Payment,
+    Record,
+    RefreshToken,
+    Setting,
+    sql_guid_key,
+)
+
+Stamped = TypeVar("Stamped", Contact, Invoice, Payment, CreditNote)
+Kept = TypeVar("Kept", bound=Record)
+Business = Contact | Invoice | Payment | CreditNote
+BUSINESS: tuple[type[Business], ...] = (Contact, Invoice, Payment, CreditNote)
+RENDERED_AT_MOST = 150_000
+"""Rendered rows kept per organisation before the cache starts over (about 2 kB each)."""
+
+
+class Table(Generic[Stamped]):
+    """The records of one kind in one organisation, with two orders kept ready."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Stamped] = {}
+        self.by_updated: list[tuple[datetime, bytes, str]] = []
+        self.by_id: list[tuple[bytes, str]] = []
+
+    def load(self, records: Iterable[Stamped]) -> None:
+        """Add many records at once; sorts once."""
+        for record in records:
+            self.rows[record.id] = record
+        keys = {record_id: sql_guid_key(record_id) for record_id in self.rows}
+        self.by_id = sorted((key, record_id) for record_id, key in keys.items())
+        self.by_updated = sorted((r.updated, keys[r.id], r.id) for r in self.rows.values())
+
+    def put(self, record: Stamped) -> None:
+        """Add or replace one record and keep both orders."""
+        key, old = sql_guid_key(record.id), self.rows.get(record.id)
+        if old is None:
+            insort(self.by_id, (key, record.id))
+        else:
+            entry = (old.updated, key, record.id)
+            del self.by_updated[bisect_left(self.by_updated, entry)]
+        insort(self.by_updated, (record.updated, key, record.id))
+        self.rows[record.id] = record
+
+    def since(self, moment: datetime | None) -> Iterator[Stamped]:
+        """Records stamped at or after a moment, in Xero's default order (3.1)."""
+        start = bisect_left(self.by_updated, (moment, b"", "")) if moment else 0
+        for index in range(start, len(self.by_updated)):
+            yield self.rows[self.by_updated[index][2]]
+
+    def get(self, record_id: str) -> Stamped | None:
+        """One record by its id in any letter case."""
+        return self.rows.get(record_id.lower())
+
+
+class Ledger:
+    """Everything inside one organisation."""
+
+    def __init__(self, organisation: Organisation) -> None:
+        self.organisation = organisation
+        self.contacts: Table[Contact] = Table()
+        self.invoices: Table[Invoice] = Table()
+        self.payments: Table[Payment] = Table()
+        self.credit_notes: Table[CreditNote] = Table()
+        self.numbers: dict[str, set[str]] = defaultdict(set)
+        self.invoices_of: dict[str, set[str]] = defaultdict(set)
+        self.payments_of: dict[str, set[str]] = defaultdict(set)
+        self.credits_of: dict[str, set[str]] = defaultdict(set)
+        self.rendered: dict[str, dict[str, bytes]] = {}
+
+    def load(self, records: Iterable[Business]) -> None:
+        """Fill an empty ledger."""
+        kinds: dict[type, list[Business]] = defaultdict(list)
+        for record in records:
+            kinds[type(record)].append(record)
+            self._link(record)
+        for kind, rows in kinds.items():
+            self._table(kind).load(rows)
+
+    def put(self, record: Business) -> None:
+        """Add or replace one record; forget what was rendered from it."""
+        old = self._table(type(record)).get(record.id)
+        if isinstance(old, Invoice):
+            self.numbers[old.number.casefold()].discard(old.id)
+            self.invoices_of[old.contact_id].discard(old.id)
+        self._link(record)
+        self._table(type(record)).put(record)
+        self._forget_rendered(record)
+
+    def keep_rendered(self, record_id: str, variant: str, body: bytes) -> None:
+        """Remember a rendered row until it, or something shown in it, changes."""
+        if len(self.rendered) >= RENDERED_AT_MOST:
+            self.rendered.clear()
+        self.rendered.setdefault(record_id, {})[variant] = body
+
+    def _forget_rendered(self, record: Business) -> None:
+        if isinstance(record, Contact):
+            self.rendered.clear()
+            return
+        self.rendered.pop(record.id, None)
+        if isinstance(record, Payment):
+            self.rendered.pop(record.invoice_id, None)
+        elif isinstance(record, CreditNote):
+            for allocation in record.allocations:
+                self.rendered.pop(allocation.invoice_id, None)
+
+    def _link(self, record: Business) -> None:
+        if isinstance(record, Invoice):
+            self.numbers[record.number.casefold()].add(record.id)
+            self.invoices_of[record.contact_id].add(record.id)
+        elif isinstance(record, Payment):
+            self.payments_of[record.invoice_id].add(record.id)
+        elif isinstance(record, CreditNote):
+            for allocation in record.allocations:
+                self.credits_of[allocation.invoice_id].add(record.id)
+
+    def _table(self, kind: type) -> Table[Any]:
+        tables: dict[type, Table[Any]] = {
+            Contact: self.contacts,
+            Invoice: self.invoices,
+            Payment: self.payments,
+            CreditNote: self.credit_notes,
+        }
+        return tables[kind]
+
+
+class Store:
+    """All organisations, and who may reach them."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.lock = threading.RLock()
+        self.ledgers: dict[str, Ledger] = {}
+        self.connections: dict[str, Connection] = {}
+        self.codes: dict[str, Code] = {}
+        self.refresh_tokens: dict[str, RefreshToken] = {}
+        self.settings: dict[str, Setting] = {}
+        self._file = _open(path) if path else None
+        if self._file:
+            self._read()
+
+    def add_organisation(self, organisation: Organisation, records: Iterable[Business]) -> Ledger:
+        """Add an organisation with everything in it, in one transaction."""
+        ledger, rows = Ledger(organisation), list(records)
+        ledger.load(rows)
+        with self.lock:
+            self.ledgers[organisation.id] = ledger
+            self._write(organisation.id, [organisation, *rows])
+        return ledger
+
+    def save(self, tenant_id: str, *records: Business | Organisation) -> None:
+        """Add or replace records of one organisation: all of them or none."""
+        with self.lock:
+            self._write(tenant_id, records)
+            ledger = self.ledgers[tenant_id]
+            for record in records:
+                if isinstance(record, Organisation):
+                    ledger.organisation = record
+                else:
+                    ledger.put(record)
+
+    def move_organisation(self, tenant_id: str, new: Organisation) -> None:
+        """Give an organisation another tenant id: what a reset of a demo company does (6.19)."""
+        with self.lock:
+            ledger = self.ledgers.pop(tenant_id)
+            ledger.organisation = new
+            self.ledgers[new.id] = ledger
+            if self._file:
+                with self._file:
+                    self._file.execute(
+                        "UPDATE record SET tenant = ? WHERE tenant = ?", (new.id, tenant_id)
+                    )
+                    self._file.execute(
+                        "DELETE FROM record WHERE kind = 'Organisation' AND id = ?", (tenant_id,)
+                    )
+            self._write(new.id, [new])
+
+    def keep(self, *records: Connection | Code | RefreshToken | Setting) -> None:
+        """Add or replace what belongs to no single organisation."""
+        with self.lock:
+            self._write("", records)
+            for record in records:
+                self._shelf(type(record))[record.id] = record
+
+    def drop(self, *records: Connection | Code | RefreshToken) -> None:
+        """Remove connections, codes or tokens for good."""
+        with self.lock:
+            if self._file:
+                with self._file:
+                    self._file.executemany(
+                        "DELETE FROM record WHERE tenant = '' AND kind = ? AND id = ?",
+                        [(type(record).__name__, record.id) for record in records],
+                    )
+            for record in records:
+                self._shelf(type(record)).pop(record.id, None)
+
+    def close(self) -> None:
+        """Close the file; the store stays readable in memory."""
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def _shelf(self, kind: type) -> dict[str, Any]:
+        shelves: dict[type, dict[str, Any]] = {
+            Connection: self.connections,
+            Code: self.codes,
+            RefreshToken: self.refresh_tokens,
+            Setting: self.settings,
+        }
+        return shelves[kind]
+
+    def _write(self, tenant_id: str, records: Iterable[Record]) -> None:
+        if not self._file:
+            return
+        rows = [
+            (tenant_id, type(record).__name__, record.id, msgspec.json.encode(record))
+            for record in records
+        ]
+        with self._file:
+            self._file.executemany("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?)", rows)
+
+    def _read(self) -> None:
+        for kind in (Connection, Code, RefreshToken, Setting):
+            self._shelf(kind).update((r.id, r) for _, r in self._stored(kind))
+        for tenant_id, organisation in self._stored(Organisation):
+            self.ledgers[tenant_id] = Ledger(organisation)
+        contents: dict[str, list[Business]] = defaultdict(list)
+        for business in BUSINESS:
+            for tenant_id, record in self._stored(business):
+                contents[tenant_id].append(record)
+        for tenant_id, rows in contents.items():
+            self.ledgers[tenant_id].load(rows)
+
+    def _stored(self, kind: type[Kept]) -> Iterator[tuple[str, Kept]]:
+        if self._file is None:
+            return
+        decode = msgspec.json.Decoder(kind).decode
+        rows = self._file.execute(
+            "SELECT tenant, body FROM record WHERE kind = ? ORDER BY rowid", (kind.__name__,)
+        )
+        for tenant_id, body in rows:
+            yield tenant_id, decode(body)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = sqlite3.connect(path, check_same_thread=False, timeout=10)
+    file.execute("PRAGMA journal_mode = WAL")
+    file.execute("PRAGMA synchronous = NORMAL")
+    file.execute(
+        "CREATE TABLE IF NOT EXISTS record (tenant TEXT, kind TEXT, id TEXT, body BLOB,"
+        " PRIMARY KEY (tenant, kind, id))"
+    )
+    file.commit()
+    return file
