@@ -158,7 +158,11 @@ class Line(models.Model):
 
 
 class Payment(models.Model):
-    """Money that came off a bill; `amount` is positive and in the bill's currency."""
+    """Money that came off a bill; `amount` is positive and in the bill's currency.
+
+    `account` names the account that received it. Xero's invoices don't tell it, so it is filled
+    from Xero's payments and is not one of the mirrored fields.
+    """
 
     bill = models.ForeignKey(Bill, on_delete=models.CASCADE, related_name="payments")
     kind = models.CharField(max_length=11, choices=choices(MoneyKind))
@@ -167,6 +171,7 @@ class Payment(models.Model):
     on = models.DateField(null=True, blank=True)
     reference = models.CharField(max_length=255, blank=True)
     number = models.CharField(max_length=255, blank=True)
+    account = models.CharField(max_length=150, blank=True)
     position = models.PositiveIntegerField(default=0)
 
     class Meta:
@@ -216,3 +221,42 @@ class HistoryEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} at {self.at:%Y-%m-%d %H:%M}"
+
+
+class ClientHistory(models.Model):
+    """What a person changed on a client, and when. Append-only, like a bill's history."""
+
+    business = models.ForeignKey(Business, on_delete=models.CASCADE, related_name="+")
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="history")
+    at = models.DateTimeField()
+    by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    action = models.CharField(max_length=30)
+    changes = models.JSONField(default=list)
+
+    class Meta:
+        indexes = [models.Index(fields=["client", "-at", "-id"], name="client_history_newest")]
+        verbose_name_plural = "client history"
+
+    def __str__(self) -> str:
+        return f"{self.action} at {self.at:%Y-%m-%d %H:%M}"
+
+
+class Submission(models.Model):
+    """One form that was carried out, so that sending it twice does its work once (I-50).
+
+    `token` was made with the form; `target_id` is the bill or client that came of it.
+    """
+
+    business = models.ForeignKey(Business, on_delete=models.CASCADE, related_name="+")
+    token = models.CharField(max_length=64)
+    at = models.DateTimeField()
+    target_id = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["business", "token"], name="submission_once"),
+        ]
+        indexes = [models.Index(fields=["business", "at"], name="submission_by_age")]
+
+    def __str__(self) -> str:
+        return f"form sent at {self.at:%Y-%m-%d %H:%M}"

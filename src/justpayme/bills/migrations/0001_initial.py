@@ -246,6 +246,7 @@ class Migration(migrations.Migration):
                 ("on", models.DateField(blank=True, null=True)),
                 ("reference", models.CharField(blank=True, max_length=255)),
                 ("number", models.CharField(blank=True, max_length=255)),
+                ("account", models.CharField(blank=True, max_length=150)),
                 ("position", models.PositiveIntegerField(default=0)),
                 (
                     "bill",
