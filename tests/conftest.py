@@ -58,7 +58,6 @@ import django  # noqa: E402
 from django.conf import settings  # noqa: E402
 
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-settings.STATIC_ROOT = None
 django.setup()  # the cast below imports models
 
 

@@ -34,6 +34,9 @@ SECRET_KEY = CONFIG.secret_key
 SECRET_KEY_FALLBACKS = list(CONFIG.secret_key_previous)
 
 INSTALLED_APPS = [
+    # Ours first where templates of theirs are replaced.
+    "justpayme.web",
+    "justpayme.accounts",
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.sessions",
@@ -46,15 +49,14 @@ INSTALLED_APPS = [
     "django_htmx",
     "django_structlog",
     "procrastinate.contrib.django",
-    "justpayme.accounts",
     "justpayme.bills",
     "justpayme.sync",
     "justpayme.integrations",
     "justpayme.api",
-    "justpayme.web",
 ]
 
 MIDDLEWARE = [
+    "justpayme.api.middleware.Measure",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "justpayme.web.middleware.ContentSecurityPolicy",
@@ -94,6 +96,8 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "justpayme.web.context.frame",
+                "justpayme.web.context.frame",
             ],
         },
     }
@@ -114,6 +118,7 @@ DATABASES["default"]["OPTIONS"] = {
     **DATABASES["default"]["OPTIONS"],
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"
 
 # --- people ------------------------------------------------------------------------------------
 
@@ -132,7 +137,31 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
-ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_ADAPTER = "justpayme.accounts.adapter.AccountAdapter"
+MFA_ADAPTER = "justpayme.accounts.adapter.TotpAdapter"
+ACCOUNT_SIGNUP_FORM_CLASS = "justpayme.accounts.signup.SignupDetails"
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_FORMS = {
+    name: f"justpayme.accounts.allauth_forms.{form}"
+    for name, form in (
+        ("add_email", "ChangeEmailForm"),
+        ("change_password", "ChangePasswordForm"),
+        ("login", "LoginForm"),
+        ("reauthenticate", "ReauthenticateForm"),
+        ("reset_password", "ResetPasswordForm"),
+        ("reset_password_from_key", "ResetPasswordKeyForm"),
+        ("signup", "SignupForm"),
+    )
+}
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_RATE_LIMITS = {
+    "login_failed": "10/m/ip,10/5m/key",
+    "invite": "30/h/user",
+    "invitation": "20/m/ip",
+}
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
 ACCOUNT_EMAIL_VERIFICATION = "optional"
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
@@ -140,12 +169,23 @@ ACCOUNT_SESSION_REMEMBER = None
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if CONFIG.https else "http"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "JustPayMe"
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_FORMS = {
+    name: f"justpayme.accounts.allauth_forms.{form}"
+    for name, form in (
+        ("authenticate", "CodeForm"),
+        ("reauthenticate", "CodeAgainForm"),
+        ("activate_totp", "ActivateTOTPForm"),
+    )
+}
 
 # --- the way in --------------------------------------------------------------------------------
 
 _LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 ALLOWED_HOSTS = sorted({CONFIG.hostname, *_LOOPBACK})
+CSRF_FAILURE_VIEW = "justpayme.web.views.csrf_failure"
 CSRF_TRUSTED_ORIGINS = [CONFIG.base_url]
+CSRF_FAILURE_VIEW = "justpayme.web.views.csrf_failure"
 SESSION_COOKIE_NAME = "__Host-session" if CONFIG.https else "session"
 CSRF_COOKIE_NAME = "__Host-csrf" if CONFIG.https else "csrf"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CONFIG.https
@@ -173,13 +213,22 @@ USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
-STATIC_ROOT = CONFIG.home / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
+
+# --- cache: rate limits must hold over all web processes, so they are kept in the database ------
+
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "accounts_cache",
+        "OPTIONS": {"MAX_ENTRIES": 20_000},
+    }
+}
 
 # --- e-mail ------------------------------------------------------------------------------------
 

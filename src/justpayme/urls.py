@@ -8,8 +8,10 @@ from django.urls import include, path
 _ROOMS = [
     ("api/v1/", "justpayme.api.urls"),
     ("settings/", "justpayme.integrations.urls"),
-    ("account/", "justpayme.accounts.urls"),
-    ("account/", "allauth.urls"),
+    ("", "justpayme.accounts.urls"),
+    ("account/", "justpayme.accounts.allauth_urls"),
+    ("", "justpayme.web.urls"),
+    ("", "justpayme.web.urls"),
     ("", "justpayme.bills.urls"),
 ]
 

@@ -4,9 +4,9 @@ import socket
 
 import pytest
 from django.db import connection
+from tests.fixtures.guard import is_local
 
 from justpayme.accounts.models import Business, Membership, User
-from tests.fixtures.guard import is_local
 
 
 def test_database_is_postgresql_in_utc(db: None) -> None:

@@ -35,6 +35,8 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mappi
 
 
 def _clean(name: str, value: Any) -> Any:
+    if isinstance(value, (int, float, type(None))):
+        return value  # no secret of ours is a number, and a request's status is called "code"
     if is_secret_name(name):
         return HIDDEN
     if isinstance(value, Mapping):

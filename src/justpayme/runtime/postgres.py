@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import signal
-import subprocess  # noqa: S404
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -71,7 +71,7 @@ class PostgresError(Exception):
     """The database cannot be had. The text is a sentence for a person."""
 
 
-class AlreadyRunning(PostgresError):  # noqa: N818
+class AlreadyRunning(PostgresError):
     """Another process owns this home's database."""
 
 
@@ -107,7 +107,7 @@ def _by_number(folder: Path) -> int:
 @cache
 def major_version(binaries: Path) -> int:
     """The major version of a server's programs, such as 18."""
-    text = subprocess.run(  # noqa: S603
+    text = subprocess.run(
         [binaries / "postgres", "--version"], capture_output=True, text=True, check=True
     ).stdout
     found = re.search(r"(\d+)", text)
@@ -120,9 +120,7 @@ def major_version(binaries: Path) -> int:
 def can_use_namespaces() -> bool:
     """Whether the kernel lets us make a user namespace (refused in a chroot, some containers)."""
     try:
-        probe = subprocess.run(  # noqa: S603
-            [*NAMESPACE, "true"], capture_output=True, timeout=10, check=False
-        )
+        probe = subprocess.run([*NAMESPACE, "true"], capture_output=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return probe.returncode == 0
@@ -211,6 +209,8 @@ class Server:
     binaries: Path
     durable: bool = True
     identity: Identity = field(default_factory=Identity.choose)
+    patience: float = 2.0
+    """Seconds to wait for another process of this home that is about to end."""
     process: "subprocess.Popen[bytes] | None" = None
     _lock: IO[str] | None = None
 
@@ -236,7 +236,6 @@ class Server:
         except BaseException:
             self.stop()
             raise
-        pointer(self.home).write_text(self.url)
 
     def launch(self) -> None:
         """Start the server's process without waiting; also how a supervisor starts it again."""
@@ -262,7 +261,6 @@ class Server:
 
     def stop(self) -> None:
         """Stop in order (clients are disconnected), harder when it takes too long; let go."""
-        pointer(self.home).unlink(missing_ok=True)
         if self.process is not None:
             for order in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
                 with contextlib.suppress(ProcessLookupError):
@@ -277,9 +275,18 @@ class Server:
             self._lock.close()
             self._lock = None
 
+    def wipe(self) -> None:
+        """Remove this home's database for ever. Raises AlreadyRunning while it is in use."""
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._take_lock()
+        if self.places.data.exists():
+            self._clear_stale_locks()
+        shutil.rmtree(self.places.data.parent, ignore_errors=True)
+        self.stop()
+
     def _take_lock(self) -> None:
         lock = (self.home / "postgres.lock").open("w")
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + self.patience
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -342,7 +349,7 @@ class Server:
 
     def _popen(self, command: "list[str | Path]", log: IO[bytes]) -> "subprocess.Popen[bytes]":
         """Run as the chosen identity, in its own session so that Ctrl-C does not reach it."""
-        return subprocess.Popen(  # noqa: S603
+        return subprocess.Popen(
             [*self.identity.prefix, *(str(part) for part in command)],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -350,7 +357,7 @@ class Server:
             env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
             cwd="/",
             start_new_session=True,
-            preexec_fn=die_with_parent(signal.SIGINT),  # noqa: PLW1509
+            preexec_fn=die_with_parent(signal.SIGINT),
             user=self.identity.uid,
             group=self.identity.uid,
             extra_groups=None if self.identity.uid is None else [],
@@ -379,37 +386,13 @@ class Server:
         return "\n".join([f"PostgreSQL did not start: {error}", *lines, f"({self.places.log})"])
 
 
-def pointer(home: Path) -> Path:
-    """The file that tells other processes of this home the running database's address."""
-    return home / "postgres.url"
-
-
-def running_url(home: Path) -> str:
-    """The address of this home's server if one answers, else an empty text."""
+def answers(url: str) -> bool:
+    """Whether a database answers at this address."""
     try:
-        url = pointer(home).read_text().strip()
         with psycopg.connect(url, connect_timeout=3):
-            return url
-    except (OSError, psycopg.Error):
-        return ""
-
-
-@contextlib.contextmanager
-def database(config: Config) -> Iterator[str]:
-    """The address of a database that answers, for the length of one command.
-
-    The one given by settings, or the running embedded server's, or one started for the while.
-    """
-    given = config.database_url or running_url(config.home)
-    if given:
-        yield given
-        return
-    server = Server(config.home, find_binaries(config))
-    server.start()
-    try:
-        yield server.url
-    finally:
-        server.stop()
+            return True
+    except psycopg.Error:
+        return False
 
 
 def _ensure_database(socket: Path) -> None:

@@ -27,6 +27,11 @@ def die_with_parent(death_signal: int = signal.SIGTERM) -> Callable[[], None]:
     return prepare
 
 
+def die_with_parent_now(death_signal: int) -> None:
+    """The same for a process that runs already; its parent's main thread must have made it."""
+    _libc.prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process runs. A zombie does not: nothing of it is left but its number."""
     try:

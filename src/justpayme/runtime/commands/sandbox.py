@@ -1,0 +1,47 @@
+"""`justpayme sandbox`: a local Xero alone, to point an installation at."""
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+
+from justpayme.runtime.command import Command, CommandError
+from justpayme.runtime.parts import sandbox_command, usable_config
+from justpayme.runtime.supervisor import port_is_free
+
+DEFAULT_PORT = 8100
+CLIENT_ID = "JUSTPAYME-SANDBOX-CLIENT"
+CLIENT_SECRET = "justpayme-sandbox-secret"  # noqa: S105 - a public value of a local fake
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Where to listen."""
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="default: 8100")
+
+
+def run(arguments: Namespace) -> int:
+    """Become the sandbox."""
+    config = usable_config()
+    if not port_is_free("127.0.0.1", arguments.port):
+        raise CommandError(f"Port {arguments.port} is taken. Choose another with --port.")
+    address = f"http://127.0.0.1:{arguments.port}"
+    identity = (config.xero_client_id or CLIENT_ID, config.xero_client_secret or CLIENT_SECRET)
+    print(f"The sandbox is at {address}. To use it, start `serve` with:", file=sys.stderr)
+    for name, value in (
+        ("XERO_CLIENT_ID", identity[0]),
+        ("XERO_CLIENT_SECRET", identity[1]),
+        ("XERO_LOGIN_URL", address),
+        ("XERO_IDENTITY_URL", address),
+        ("XERO_API_URL", address),
+    ):
+        print(f"  {name}={value}", file=sys.stderr)
+    command = sandbox_command(
+        port=arguments.port,
+        data=config.home / "sandbox.sqlite",
+        identity=identity,
+        redirect_uri=config.redirect_uri,
+    )
+    os.execv(command[0], command)  # noqa: S606
+    return 0
+
+
+COMMAND = Command("sandbox", "run a local Xero alone", add_arguments, run)

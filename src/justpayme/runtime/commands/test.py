@@ -1,0 +1,53 @@
+"""`justpayme test`: every test, from a checkout."""
+
+import os
+import shutil
+import subprocess
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from justpayme.runtime.command import FAILED, Command, CommandError
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+HINT = "apt-get install chromium fonts-dejavu"
+WORKERS = 2
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """One of ours; all others go to pytest."""
+    parser.add_argument("--browser", action="store_true", help="also the tests in a real browser")
+    parser.usage = "justpayme test [--browser] [pytest arguments]"
+
+
+def run(arguments: Namespace) -> int:
+    """Run pytest; its exit code 0 is 0, any other is 1."""
+    root = checkout()
+    if arguments.browser and not any(map(shutil.which, BROWSERS)):
+        raise CommandError(f"No Chromium was found for the browser tests. Install it: {HINT}")
+    command = [sys.executable, "-m", "pytest", *selection(arguments.browser, arguments.rest)]
+    if not arguments.browser:
+        print("justpayme: without the browser tests; `test --browser` runs them", file=sys.stderr)
+    try:
+        done = subprocess.run(command, cwd=root, check=False)
+    except KeyboardInterrupt:
+        return 130
+    return min(done.returncode, FAILED)
+
+
+def selection(browser: bool, rest: list[str]) -> list[str]:
+    """pytest's arguments: no browser unless asked; a run of everything uses two processes."""
+    marked = [] if browser or "-m" in rest else ["-m", "not browser"]
+    chosen = any(not word.startswith("-") for word in rest) or "-n" in rest
+    return [*marked, *([] if chosen else ["-n", str(WORKERS)]), *rest]
+
+
+def checkout() -> Path:
+    """The folder of the checkout. Raises CommandError for an installed program without tests."""
+    root = Path(os.environ.get("JUSTPAYME_ROOT") or Path(__file__).parents[4])
+    if not (root / "tests").is_dir():
+        raise CommandError("The tests are in the source code: run ./justpayme test in a checkout.")
+    return root
+
+
+COMMAND = Command("test", "run the tests (from a checkout)", add_arguments, run)

@@ -1,0 +1,133 @@
+"""What the commands that run the program share: settings, addresses, command lines."""
+
+import http.client
+import os
+import subprocess
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from pathlib import Path
+
+from justpayme.runtime.command import USAGE, CommandError
+from justpayme.runtime.config import Config, missing_for_serving, read
+from justpayme.runtime.postgres import PostgresError, Server, answers, find_binaries
+
+
+def usable_config(environment: Mapping[str, str] | None = None) -> Config:
+    """The settings, or CommandError that holds every problem, a line each."""
+    reading = read(os.environ if environment is None else environment)
+    if reading.problems:
+        raise CommandError("\n  ".join(map(str, ("", *reading.problems))).strip(), USAGE)
+    return reading.config
+
+
+def serving_config() -> Config:
+    """The settings of `serve`, `web` and `worker`, which need more than the others."""
+    config = usable_config()
+    missing = missing_for_serving(config)
+    if missing:
+        raise CommandError("\n  ".join(map(str, ("", *missing))).strip(), USAGE)
+    return config
+
+
+def add_address_arguments(parser: ArgumentParser) -> None:
+    """--host and --port; their defaults come from JUSTPAYME_BASE_URL and loopback."""
+    parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1 (this machine)")
+    parser.add_argument("--port", type=int, help="default: JUSTPAYME_BASE_URL's, or 8000")
+
+
+def listening_address(arguments: Namespace, config: Config) -> tuple[str, int]:
+    """Host and port to listen on."""
+    port = config.port if arguments.port is None else arguments.port
+    if not 0 < port < 65536:
+        raise CommandError(f"--port {port} is not a port. Use 1 to 65535.", USAGE)
+    return arguments.host, port
+
+
+def database_server(config: Config) -> Server | None:
+    """The embedded server of these settings, not started; None when they name another."""
+    if config.database_url:
+        return None
+    try:
+        return Server(config.home, find_binaries(config))
+    except PostgresError as error:
+        raise CommandError(str(error)) from error
+
+
+def part_database_url(config: Config) -> str:
+    """The database for `web` or `worker` alone: it must run already. Sets the environment."""
+    server = database_server(config)
+    url = config.database_url or (server.url if server else "")
+    if server and not answers(url):
+        raise CommandError(
+            "No database runs. Start `justpayme serve` on this machine, or set "
+            "JUSTPAYME_DATABASE_URL to the one that web and workers share."
+        )
+    os.environ["JUSTPAYME_DATABASE_URL"] = url
+    return url
+
+
+def program(*words: str) -> list[str]:
+    """The command line of one of our own commands, run by this very Python."""
+    return [sys.executable, "-m", "justpayme.cli", *words]
+
+
+def sandbox_command(
+    *,
+    port: int,
+    data: Path,
+    identity: tuple[str, str],
+    redirect_uri: str,
+    ready_file: Path | None = None,
+) -> list[str]:
+    """The command line of the local Xero; `identity` is client id and secret."""
+    words = {
+        "--host": "127.0.0.1",
+        "--port": str(port),
+        "--data": str(data),
+        "--client-id": identity[0],
+        "--client-secret": identity[1],
+        "--redirect-uri": redirect_uri,
+    }
+    if ready_file:
+        words["--ready-file"] = str(ready_file)
+    flags = [word for pair in words.items() for word in pair]
+    return [sys.executable, "-m", "xero_sandbox", *flags]
+
+
+def part_environment(config: Config, url: str) -> dict[str, str]:
+    """The environment of web and worker under a supervisor."""
+    return dict(
+        os.environ,
+        JUSTPAYME_DATABASE_URL=url,
+        JUSTPAYME_HOME=str(config.home),
+        DJANGO_SETTINGS_MODULE="justpayme.settings",
+        PYTHONUNBUFFERED="1",
+    )
+
+
+def migrate(environment: Mapping[str, str]) -> None:
+    """Bring the tables up to date in a process of its own. Raises CommandError with its words."""
+    done = subprocess.run(
+        program("migrate"),
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode != 0:
+        words = "\n".join(done.stderr.splitlines()[-15:])
+        raise CommandError(f"The database could not be brought up to date.\n{words}")
+
+
+def web_answers(host: str, port: int) -> bool:
+    """Whether the web answers a request, whatever it says."""
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", "/livez")
+        return connection.getresponse().status < 500
+    except OSError:
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,72 @@
+"""The worker process: takes jobs from every queue until it is told to stop."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+import time
+
+import psycopg
+import structlog
+from procrastinate import App
+from procrastinate.contrib.django.django_connector import DjangoConnector
+
+log = structlog.get_logger(__name__)
+
+CONCURRENCY = 8
+GRACE_SECONDS = 10.0
+"""How long running jobs may take to end after SIGTERM; they are safe to run again."""
+PROBE_SECONDS = 5.0
+GONE_SECONDS = 30.0
+"""A worker without a database this long ends, and whoever watches it starts a fresh one."""
+
+
+def run(url: str) -> None:
+    """Work until SIGTERM or Ctrl-C. Django must be set up. `url` is the database to watch."""
+    from procrastinate.contrib.django import app
+
+    threading.Thread(target=_watch_database, args=(url,), daemon=True).start()
+    connector = app.connector
+    assert isinstance(connector, DjangoConnector)  # noqa: S101
+    with app.replace_connector(connector.get_worker_connector()) as worker_app:
+        asyncio.run(_work(worker_app))
+
+
+async def _work(app: App) -> None:
+    async with app.open_async():
+        worker = asyncio.ensure_future(
+            app.run_worker_async(
+                concurrency=CONCURRENCY,
+                install_signal_handlers=False,
+                shutdown_graceful_timeout=GRACE_SECONDS,
+                delete_jobs="successful",
+            )
+        )
+        loop = asyncio.get_running_loop()
+        for order in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(order, _stop, worker)
+        with contextlib.suppress(asyncio.CancelledError):
+            await worker
+
+
+def _stop(worker: "asyncio.Future[None]") -> None:
+    """Let running jobs end, but not for ever: a job may be stuck in a thread."""
+    worker.cancel()
+    last_resort = threading.Timer(GRACE_SECONDS + 5, os._exit, args=(1,))
+    last_resort.daemon = True
+    last_resort.start()
+
+
+def _watch_database(url: str) -> None:
+    """End the process when the database stays away: a worker does not notice by itself."""
+    last_answer = time.monotonic()
+    while True:
+        time.sleep(PROBE_SECONDS)
+        try:
+            with psycopg.connect(url, connect_timeout=5):
+                last_answer = time.monotonic()
+        except psycopg.Error:
+            if time.monotonic() - last_answer > GONE_SECONDS:
+                log.error("the database is gone; ending", seconds=GONE_SECONDS)
+                os._exit(1)
