@@ -1,0 +1,477 @@
+"""Verbs about connections: connect, choose, sync now, change settings, resume, disconnect.
+
+Each checks the role, does its work in one transaction and writes the security log. No
+transaction is open while we talk to Xero. `by` is the membership of whoever asks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import connection as database
+from django.db import transaction
+from django.utils.crypto import salted_hmac
+
+from justpayme.accounts.access import check_may_change, check_may_manage
+from justpayme.accounts.models import Membership
+from justpayme.accounts.security_log import record
+from justpayme.bills.models import HistoryEntry
+from justpayme.core.errors import Next, Problem
+from justpayme.core.schedule import INTERVALS
+from justpayme.integrations.describe import describe
+from justpayme.sync import tokens
+from justpayme.sync.jobs import request_sync
+from justpayme.sync.models import Connection, OAuthState, Run, TokenSet, running
+from justpayme.xero import oauth
+from justpayme.xero.translate import OrganisationFields
+
+log = structlog.get_logger(__name__)
+
+STATE_LIFE = timedelta(minutes=10)
+STATE_KEPT = timedelta(days=1)
+"""A used or expired state is kept this long, so that its second use is recognised as such."""
+
+SYNC_NOW_PAUSE = timedelta(seconds=10)
+RUN_ENDS_WITHIN = 15.0
+"""Seconds that a disconnect waits for the call under way of a running sync."""
+
+State = Connection.State
+
+
+class StateRefused(Exception):
+    """The callback does not belong to a sign-in that this person began here (S1)."""
+
+
+class NotPossible(Exception):
+    """The verb makes no sense in the state that the connection is in; the text says why."""
+
+
+# --- connect -----------------------------------------------------------------------------------
+
+
+def begin_connect(*, by: Membership, session_key: str, address: str, now: datetime) -> str:
+    """Start a sign-in at Xero; the address to send the person to.
+
+    Only a digest of the one-use `state` is stored, bound to session, business and person.
+    """
+    check_may_manage(by)
+    state = secrets.token_urlsafe(32)
+    with transaction.atomic():
+        OAuthState.objects.filter(created_at__lt=now - STATE_KEPT).delete()
+        OAuthState.objects.create(
+            digest=_digest(state),
+            session_digest=_digest(session_key),
+            business=by.business,
+            user=by.user,
+            created_at=now,
+        )
+        record(action="connect_begun", business=by.business, user=by.user, address=address)
+    return oauth.authorise_url(tokens.app(), state=state, verifier=_verifier(state))
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What a consent led to. `choosable` are not synced yet; `healed` were lost and are live."""
+
+    choosable: tuple[Connection, ...]
+    healed: tuple[Connection, ...]
+
+
+def complete_connect(
+    *,
+    by: Membership,
+    session_key: str,
+    state: str,
+    code: str,
+    error: str,
+    address: str,
+    now: datetime,
+) -> Consent:
+    """Finish a sign-in at Xero. Nothing syncs yet, except lost connections that it heals.
+
+    StateRefused (before any call) for a state that is missing, foreign, used or expired;
+    Problem for everything else, and then nothing of this consent is kept.
+    """
+    check_may_manage(by)
+    _claim_state(by, session_key, state, now)
+    try:
+        if error:
+            raise Problem("consent_refused" if error == "access_denied" else "sign_in_expired")
+        if not code:
+            raise Problem("sign_in_expired", "no code came back")
+        return _complete(by, state, code, address, now)
+    except Problem as problem:
+        record(
+            action="connect",
+            business=by.business,
+            user=by.user,
+            address=address,
+            result="failed",
+            code=problem.code,
+        )
+        raise
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _verifier(state: str) -> str:
+    """The PKCE verifier, made from the state by our secret key, so that it is stored nowhere."""
+    return salted_hmac("justpayme.integrations.pkce", state, algorithm="sha256").hexdigest()
+
+
+def _claim_state(by: Membership, session_key: str, state: str, now: datetime) -> None:
+    """Use up the state; the conditional update lets exactly one callback through."""
+    used = OAuthState.objects.filter(
+        digest=_digest(state),
+        session_digest=_digest(session_key),
+        business=by.business,
+        user=by.user,
+        used_at=None,
+        created_at__gt=now - STATE_LIFE,
+    ).update(used_at=now)
+    if not used:
+        raise StateRefused
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """One organisation that the consent gives access to; `fields` if Xero told them."""
+
+    tenant: oauth.Tenant
+    fields: OrganisationFields | None
+
+    @property
+    def name(self) -> str:
+        told = self.fields.name if self.fields else ""
+        return told or (self.tenant.tenant_name or "").strip()[:255] or "Unnamed organisation"
+
+
+def _complete(by: Membership, state: str, code: str, address: str, now: datetime) -> Consent:
+    with tokens.open_client() as http:
+        fresh = oauth.exchange(http, tokens.app(), code=code, verifier=_verifier(state), now=now)
+        try:
+            claims = oauth.claims(fresh.access)
+            if not claims.xero_user_id:
+                raise Problem("wrong_shape", "the access token names no user")
+            if fresh.missing_scopes:
+                raise Problem("permission_missing", " ".join(sorted(fresh.missing_scopes)))
+            tenants = oauth.connections(http, tokens.app(), access_token=fresh.access)
+            given = _organisations(by, fresh.access, tenants)
+        except Problem:
+            _let_go(fresh)
+            raise
+    return _keep(by, claims.xero_user_id, fresh, given, address, now)
+
+
+def _organisations(by: Membership, access: str, tenants: Iterable[oauth.Tenant]) -> list[_Given]:
+    """The organisations among the tenants, described. Practices hold no invoices."""
+    wanted = [tenant for tenant in tenants if tenant.is_organisation]
+    if not wanted:
+        raise Problem("no_organisation", "only practices, or nothing at all")
+    in_use = set(
+        by.business.connections.filter(state__in=tokens.IN_USE).values_list("tenant_id", flat=True)
+    )
+    given = []
+    for tenant in wanted:
+        if tenant.tenant_id in in_use:
+            given.append(_Given(tenant, None))
+            continue
+        try:
+            given.append(_Given(tenant, describe(str(tenant.tenant_id), access)))
+        except Problem as problem:
+            if problem.code == "permission_missing":
+                raise
+            log.warning("organisation_not_described", code=problem.code)
+            if problem.entry.next is not Next.RECONNECT:
+                given.append(_Given(tenant, None))
+    if not given:
+        raise Problem("no_organisation", "none can be read")
+    return given
+
+
+def _let_go(fresh: oauth.Tokens) -> None:
+    """End what a failed sign-in connected at Xero, as far as nobody here uses it. At best."""
+    try:
+        event = oauth.claims(fresh.access).authentication_event_id
+        with tokens.open_client() as http:
+            mine = oauth.connections(
+                http, tokens.app(), access_token=fresh.access, auth_event_id=event
+            )
+            for tenant in mine if event else ():
+                if not Connection.objects.filter(connection_id=str(tenant.id)).exists():
+                    oauth.end_connection(
+                        http,
+                        tokens.app(),
+                        access_token=fresh.access,
+                        connection_id=str(tenant.id),
+                    )
+    except Problem as problem:
+        log.warning("consent_not_undone", code=problem.code)
+
+
+@transaction.atomic
+def _keep(
+    by: Membership,
+    xero_user_id: str,
+    fresh: oauth.Tokens,
+    given: list[_Given],
+    address: str,
+    now: datetime,
+) -> Consent:
+    """Store the tokens and every organisation that they open."""
+    token_set = tokens.store(business=by.business, xero_user_id=xero_user_id, tokens=fresh, now=now)
+    rows = [_row(by, token_set, one) for one in given]
+    tenant_ids = [row.tenant_id for row in rows]
+    # Offered once, and no longer given: nothing was ever synced from it.
+    token_set.connections.filter(state=State.OFFERED).exclude(tenant_id__in=tenant_ids).delete()
+    healed = [row for row in rows if row.state == State.LOST]
+    for row in healed:
+        _heal(row, token_set, now)
+        request_sync(connection=row, cause=Run.Cause.CONNECT, by=by.user)
+    TokenSet.objects.filter(business=by.business, connections=None).delete()
+    record(
+        action="connect",
+        business=by.business,
+        user=by.user,
+        address=address,
+        organisations=len(rows),
+        healed=len(healed),
+    )
+    choosable = [row for row in rows if row.state in (State.OFFERED, State.DISCONNECTED)]
+    return Consent(tuple(choosable), tuple(healed))
+
+
+def _row(by: Membership, token_set: TokenSet, one: _Given) -> Connection:
+    """The row of an organisation, new or known. One in use keeps its tokens while they live."""
+    row, created = Connection.objects.select_for_update().get_or_create(
+        business=by.business,
+        tenant_id=one.tenant.tenant_id,
+        defaults={"name": one.name, "tokens": token_set},
+    )
+    in_use = not created and row.state in (State.LIVE, State.HALTED)
+    if in_use and row.tokens is not None and row.tokens.state == TokenSet.State.LIVE:
+        return row
+    row.tokens = token_set
+    row.connection_id = str(one.tenant.id)
+    if row.state in (State.OFFERED, State.DISCONNECTED):
+        row.next_due_at = None  # an ending that Xero was not told of yet is off
+        _describe_row(row, one)
+    row.save()
+    return row
+
+
+def _describe_row(row: Connection, one: _Given) -> None:
+    row.name = one.name
+    if one.fields is None:
+        return
+    row.organisation_id = row.organisation_id or one.fields.organisation_id
+    row.short_code = one.fields.short_code
+    row.country = one.fields.country
+    row.currency = one.fields.currency
+    row.time_zone = one.fields.time_zone
+
+
+def _heal(row: Connection, token_set: TokenSet, now: datetime) -> None:
+    """A lost connection lives again, with every setting as it was."""
+    row.tokens = token_set
+    row.state = State.LIVE
+    _clear_trouble(row)
+    row.next_due_at = now
+    row.save()
+
+
+def _clear_trouble(row: Connection) -> None:
+    row.failures = 0
+    row.error_code = row.error_text = ""
+    row.error_at = row.notified_at = row.blocked_until = None
+
+
+# --- choose ------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def choose(
+    *,
+    by: Membership,
+    connection: Connection,
+    import_drafts: bool = False,
+    address: str,
+    now: datetime,
+) -> Connection:
+    """Start to sync an organisation. One that was synced before keeps its settings and links.
+
+    Its cursors go, so that the import reads everything and puts right what was edited here
+    or changed there in between; bills are found again by their InvoiceID (I-38).
+    """
+    check_may_manage(by)
+    row = _locked(by, connection)
+    if row.state not in (State.OFFERED, State.DISCONNECTED) or row.tokens is None:
+        raise NotPossible(f"{row.name} can’t be chosen now. Connect Xero again first.")
+    again = row.state == State.DISCONNECTED
+    row.state = State.LIVE
+    row.connected_at, row.disconnected_at = now, None
+    row.imported_at = row.audited_at = row.checked_at = None
+    row.import_drafts = row.import_drafts or import_drafts
+    row.accepted_risk = False
+    row.next_due_at = now
+    _clear_trouble(row)
+    row.save()
+    row.cursors.all().delete()
+    if again:
+        _add_history(row, by, now, action="reconnected", note=f"Synced with {row.name} again")
+    request_sync(connection=row, cause=Run.Cause.CONNECT, by=by.user)
+    _log(by, row, "organisation_chosen", address, again=again)
+    return row
+
+
+# --- everyday ----------------------------------------------------------------------------------
+
+
+def sync_now(*, by: Membership, connection: Connection, now: datetime) -> str:
+    """Ask for a sync at once. Answers `asked`, or why not: `running`, `soon`, `blocked`.
+
+    At most one in ten seconds for each organisation, whoever presses.
+    """
+    check_may_change(by)
+    with transaction.atomic():
+        row = _locked(by, connection)
+        if row.state != State.LIVE:
+            raise NotPossible(f"{row.name} is not connected, so there is nothing to sync with.")
+        answer = _may_sync_now(row, now)
+        if answer == "asked":
+            request_sync(connection=row, cause=Run.Cause.PERSON, by=by.user)
+    return answer
+
+
+def _may_sync_now(row: Connection, now: datetime) -> str:
+    if running(row) is not None:
+        return "running"
+    if row.blocked_until is not None and row.blocked_until > now:
+        return "blocked"
+    asked = row.next_due_at is not None and row.next_due_at <= now
+    just_now = row.runs.filter(started_at__gt=now - SYNC_NOW_PAUSE).exists()
+    return "soon" if asked or just_now else "asked"
+
+
+@transaction.atomic
+def change_settings(
+    *,
+    by: Membership,
+    connection: Connection,
+    interval_minutes: int,
+    import_drafts: bool,
+    address: str,
+    now: datetime,
+) -> Connection:
+    """Set how often to sync and whether drafts come along.
+
+    Drafts that Xero has not changed since are found only by reading everything, so switching
+    them on asks for a full audit at once.
+    """
+    check_may_manage(by)
+    if interval_minutes not in INTERVALS:
+        raise NotPossible("Sync every: choose one of the times in the list.")
+    row = _locked(by, connection)
+    wants_drafts = import_drafts and not row.import_drafts
+    row.interval_minutes = interval_minutes
+    row.import_drafts = import_drafts
+    if row.is_live and row.next_due_at is not None and row.checked_at is not None:
+        row.next_due_at = max(now, row.checked_at + timedelta(minutes=interval_minutes))
+    if wants_drafts:
+        row.audited_at = None
+    row.save()
+    if wants_drafts and row.is_live:
+        request_sync(connection=row, cause=Run.Cause.PERSON, by=by.user)
+    _log(by, row, "settings_changed", address, minutes=interval_minutes, drafts=import_drafts)
+    return row
+
+
+@transaction.atomic
+def resume(*, by: Membership, connection: Connection, address: str, now: datetime) -> Connection:
+    """Go on after a safety stop: a person looked at it and says that Xero is right."""
+    check_may_manage(by)
+    row = _locked(by, connection)
+    if row.state != State.HALTED:
+        raise NotPossible(f"{row.name} is not stopped.")
+    if row.error_code == "organisation_changed":
+        raise NotPossible("This is another organisation now. Disconnect it instead.")
+    stopped_by = row.error_code
+    row.state = State.LIVE
+    row.accepted_risk = True
+    row.next_due_at = now
+    _clear_trouble(row)
+    row.save()
+    request_sync(connection=row, cause=Run.Cause.PERSON, by=by.user)
+    _log(by, row, "safety_stop_overruled", address, code=stopped_by)
+    return row
+
+
+# --- disconnect --------------------------------------------------------------------------------
+
+
+def disconnect(
+    *, by: Membership, connection: Connection, address: str, now: datetime
+) -> Problem | None:
+    """End the sync of an organisation; every bill stays. The Problem if Xero is told later.
+
+    First our own rows say so and are committed: from then on no call starts (I-37). Then a
+    run under way stops at its next call, the connection ends at Xero and its tokens go.
+    """
+    check_may_manage(by)
+    with transaction.atomic():
+        row = _locked(by, connection)
+        if row.state not in tokens.IN_USE:
+            raise NotPossible(f"{row.name} is not connected.")
+        row.state = State.DISCONNECTED
+        row.disconnected_at = row.next_due_at = now
+        _clear_trouble(row)
+        row.save()
+        _add_history(row, by, now, action="disconnected", note=f"No longer synced with {row.name}")
+        _log(by, row, "disconnect", address)
+    tokens.wait_for_run(row, seconds=RUN_ENDS_WITHIN)
+    return tokens.end_at_xero(row, now)
+
+
+def _locked(by: Membership, connection: Connection) -> Connection:
+    """The row, locked, and only within the business of whoever asks."""
+    rows = Connection.objects.select_for_update(of=("self",)).select_related("tokens")
+    return rows.get(pk=connection.pk, business=by.business)
+
+
+def _add_history(row: Connection, by: Membership, now: datetime, *, action: str, note: str) -> None:
+    """One entry for every linked bill, in one statement: there may be 100,000."""
+    with database.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO bills_historyentry "
+            "(business_id, bill_id, at, source, action, by_id, run, changes, note) "
+            "SELECT %s, bill_id, %s, %s, %s, %s, NULL, '[]', %s "
+            "FROM sync_link WHERE connection_id = %s",
+            [
+                row.business_id,
+                now,
+                HistoryEntry.Source.CONNECTION.value,
+                action,
+                by.user_id,
+                note,
+                row.pk,
+            ],
+        )
+
+
+def _log(by: Membership, row: Connection, action: str, address: str, **detail: object) -> None:
+    record(
+        action=action,
+        business=by.business,
+        user=by.user,
+        address=address,
+        connection=row.pk,
+        organisation=row.name,
+        **detail,
+    )

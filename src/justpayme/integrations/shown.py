@@ -1,0 +1,221 @@
+"""Connections and runs as the pages show them: words, numbers and times, ready to print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from babel import Locale
+
+from justpayme.core.errors import CATALOGUE, Entry
+from justpayme.integrations.queries import Used
+from justpayme.sync.models import Connection, Run, is_fresh, running
+from justpayme.web.format import LOCALE, Moment, moment, zone
+
+DAY_LIMIT = 1000
+MONTH_LIMIT = 10 * 1024**3
+"""Xero's free tier allows 1,000 calls a day to an organisation; its Core tier 10 GB a month."""
+
+State = Connection.State
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One organisation: its state, when it was checked and when it will be."""
+
+    connection: Connection
+    stamp: str
+    place: str
+    bills: int
+    checked: Moment | None
+    fresh: bool
+    next: Moment | None
+    due: bool
+    blocked: Moment | None
+    syncing: bool
+
+
+def card(connection: Connection, bills: int, now: datetime) -> Card:
+    """The card of an organisation as of `now`."""
+    tz = zone(connection.time_zone)
+    syncing = connection.is_live and running(connection) is not None
+    next_at = connection.next_due_at if connection.is_live else None
+    due = next_at is not None and next_at <= now
+    blocked = connection.blocked_until
+    return Card(
+        connection=connection,
+        stamp=_stamp(connection, syncing),
+        place=place(connection),
+        bills=bills,
+        checked=moment(connection.checked_at, now, tz) if connection.checked_at else None,
+        fresh=is_fresh(connection, now),
+        next=moment(next_at, now, tz) if next_at and not due else None,
+        due=due,
+        blocked=moment(blocked, now, tz) if blocked and blocked > now else None,
+        syncing=syncing,
+    )
+
+
+def _stamp(connection: Connection, syncing: bool) -> str:
+    if connection.state in (State.LOST, State.HALTED):
+        return "attention"
+    if not connection.is_live:
+        return "disconnected"
+    return "syncing" if syncing or connection.wants_import else "connected"
+
+
+def place(connection: Connection) -> str:
+    """Country and currency: "United Kingdom · GBP"."""
+    name = Locale.parse(LOCALE).territories.get(connection.country, connection.country)
+    return " · ".join(part for part in (name, connection.currency) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """How much of an allowance is used. `width` is of 100."""
+
+    text: str
+    width: float
+
+
+def meters(used: Used) -> tuple[Meter, Meter]:
+    """Calls today and data this month, against Xero's allowances."""
+    calls = Meter(
+        f"{used.calls_today:,} of {DAY_LIMIT:,}", min(100 * used.calls_today / DAY_LIMIT, 100)
+    )
+    data = Meter(
+        f"{size(used.bytes_this_month)} of {size(MONTH_LIMIT)}",
+        min(100 * used.bytes_this_month / MONTH_LIMIT, 100),
+    )
+    return calls, data
+
+
+def size(count: int) -> str:
+    """A number of bytes for a person: 6 kB, 4.1 MB."""
+    if count < 1000:
+        return f"{count} bytes"
+    if count < 1000_000:
+        return f"{count / 1000:.0f} kB"
+    if count < 1000_000_000:
+        return f"{count / 1000_000:.1f} MB"
+    return f"{count / 1000_000_000:.1f} GB".replace(".0", "")
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRun:
+    """One sync run: when, why, what it did and how it ended."""
+
+    run: Run
+    started: Moment
+    ended: Moment | None
+    why: str
+    kind: str
+    used: str
+    result: str
+    icon: str
+    tone: str
+    quiet: bool
+    problem: Entry | None
+    took: str
+
+    @property
+    def touched(self) -> int:
+        """Bills made or changed."""
+        return self.run.created + self.run.changed
+
+
+def shown_run(run: Run, now: datetime, tz_name: str, *, you: int | None) -> ShownRun:
+    """A run as a row. `you` is the id of the person who looks."""
+    tz = zone(tz_name)
+    problem = CATALOGUE.get(run.error_code)
+    result, icon, tone, quiet = _result(run)
+    ended = run.ended_at
+    return ShownRun(
+        run=run,
+        started=moment(run.started_at, now, tz),
+        ended=moment(ended, now, tz) if ended else None,
+        why=_why(run, you),
+        kind=run.get_kind_display(),
+        used=f"{run.calls:,} call{'' if run.calls == 1 else 's'}, {size(run.bytes)}",
+        result=result,
+        icon=icon,
+        tone=tone,
+        quiet=quiet,
+        problem=problem,
+        took=_duration(ended - run.started_at) if ended else "",
+    )
+
+
+def _why(run: Run, you: int | None) -> str:
+    if run.kind == Run.Kind.AUDIT and run.cause == Run.Cause.SCHEDULE:
+        return "Full audit"
+    why = run.get_cause_display()
+    if run.by is None:
+        return why
+    return f"{why}, you" if run.by_id == you else f"{why}, {run.by.shown_name}"
+
+
+def _result(run: Run) -> tuple[str, str, str, bool]:
+    """Words, icon, tone, and whether it is quiet in a list."""
+    state = Run.State(run.state)
+    if state is Run.State.DONE and run.drift:
+        return f"{run.drift:,} corrected", "check", "ok", True
+    return {
+        Run.State.RUNNING: ("Syncing", "refresh", "go", False),
+        Run.State.DONE: ("All equal", "equal", "ok", True),
+        Run.State.FAILED: ("Did not finish", "warn", "warn", False),
+        Run.State.STOPPED: ("Stopped", "stop", "calm", False),
+        Run.State.ABANDONED: ("Cut short", "clock", "calm", False),
+    }[state]
+
+
+def _duration(span: timedelta) -> str:
+    seconds = max(0, round(span.total_seconds()))
+    if seconds < 60:
+        return f"{seconds} second{'' if seconds == 1 else 's'}"
+    minutes = round(seconds / 60)
+    return f"{minutes} minute{'' if minutes == 1 else 's'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a first import is. `done` and `stopped` end the watching."""
+
+    read: int
+    expected: int | None
+    percent: int
+    left: str
+    calls: int
+    done: bool
+    stopped: bool
+    waiting: bool
+
+
+def progress(connection: Connection, run: Run | None, now: datetime) -> Progress:
+    """The progress of the newest run, or of the wait for it."""
+    done = connection.imported_at is not None
+    read, expected = (run.read, run.expected) if run else (0, None)
+    share = min(read / expected, 1.0) if expected else 0.0
+    return Progress(
+        read=read,
+        expected=expected,
+        percent=100 if done else int(100 * share),
+        left=_left(run, share, now) if run and not done else "",
+        calls=run.calls if run else 0,
+        done=done,
+        stopped=not connection.is_live,
+        waiting=run is None,
+    )
+
+
+def _left(run: Run, share: float, now: datetime) -> str:
+    """How long it will still take at this pace; empty until that can be said."""
+    elapsed = (now - run.started_at).total_seconds()
+    if share < 0.02 or run.state != Run.State.RUNNING:
+        return ""
+    left = elapsed * (1 - share) / share
+    if left < 10:
+        return "A few seconds to go."
+    if left < 90:
+        return f"About {10 * round(left / 10)} seconds to go."
+    return f"About {round(left / 60)} minutes to go."
