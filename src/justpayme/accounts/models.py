@@ -113,6 +113,31 @@ class Membership(models.Model):
         return self.role == self.Role.OWNER
 
 
+class Invitation(models.Model):
+    """An open invitation to a business. The link in the e-mail carries its signed id.
+
+    Nobody learns from it whether the address already has an account: the person who opens
+    the link decides, and the row goes when she accepts or an owner withdraws it.
+    """
+
+    business = models.ForeignKey(Business, on_delete=models.CASCADE, related_name="invitations")
+    email = models.EmailField(max_length=254)
+    role = models.CharField(
+        max_length=6, choices=Membership.Role.choices, default=Membership.Role.MEMBER
+    )
+    invited_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    sent_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["business", "email"], name="invited_once"),
+            models.CheckConstraint(condition=Q(email=Lower("email")), name="invited_lower_case"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} as {self.role}"
+
+
 class ApiToken(models.Model):
     """A bearer token of one person for one business. Only its SHA-256 digest is stored."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import qrcode
 from django import template
 from django.forms import BoundField
 from django.utils.html import format_html
@@ -19,6 +20,10 @@ from justpayme.web.format import Day, Moment, Money
 register = template.Library()
 
 ICON = '<svg class="i{}" aria-hidden="true" viewBox="0 0 24 24"><use href="#i-{}"/></svg>'
+QR = (
+    '<svg class="qr" role="img" aria-label="The same key as a QR code" viewBox="0 0 {0} {0}">'
+    '<rect class="qr-light" width="{0}" height="{0}"/><path class="qr-dark" d="{1}"/></svg>'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +132,15 @@ def described_by(bound: BoundField) -> str:
     if bound.errors:
         parts.append(f"{bound.id_for_label}-error")
     return " ".join(part for part in parts if part)
+
+
+@register.simple_tag
+def qr(text: str) -> SafeString:
+    """A QR code as an SVG in the page, dark on light in both themes."""
+    code = qrcode.QRCode(border=4, box_size=1)
+    code.add_data(text)
+    rows = code.get_matrix()
+    path = "".join(
+        f"M{x} {y}h1v1h-1z" for y, row in enumerate(rows) for x, dark in enumerate(row) if dark
+    )
+    return format_html(QR, len(rows), path)

@@ -1,0 +1,97 @@
+"""allauth's forms with our labels and hints, and without placeholders that repeat the label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account import forms as account
+from allauth.mfa.base import forms as mfa
+from allauth.mfa.totp import forms as totp
+from django import forms
+
+PASSWORD_HINT = "At least 10 characters. A few unrelated words are good."  # noqa: S105
+CODE_HINT = "Six digits from your authenticator app, or one of your recovery codes."
+LABELS = {
+    "code": "Code",
+    "email": "E-mail address",
+    "login": "E-mail address",
+    "oldpassword": "Current password",
+    "password": "Password",
+    "password1": "Password",
+    "password2": "Password, once more",
+}
+HINTS = {"password1": PASSWORD_HINT}
+
+
+class OurWords:
+    """Renames the fields of the form it is mixed into."""
+
+    labels: dict[str, str] = {}
+    hints: dict[str, str] = {}
+    fields: dict[str, forms.Field]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            field.label = (LABELS | self.labels).get(name, field.label)
+            if name in LABELS:
+                field.help_text = (HINTS | self.hints).get(name, "")
+            field.widget.attrs.pop("placeholder", None)
+
+
+class LoginForm(OurWords, account.LoginForm):
+    """Sign in."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["login"].widget.attrs["autocomplete"] = "username"
+        self.fields["login"].max_length = 254
+        self.fields["remember"].label = "Keep me signed in on this device for 14 days"
+
+
+class SignupForm(OurWords, account.SignupForm):
+    """Start an account."""
+
+
+class ChangeEmailForm(OurWords, account.AddEmailForm):
+    """A new address; it takes the place of the old one once it is confirmed."""
+
+    labels = {"email": "New e-mail address"}
+
+
+class ChangePasswordForm(OurWords, account.ChangePasswordForm):
+    """A new password, knowing the old one."""
+
+    labels = {"password1": "New password", "password2": "New password, once more"}
+
+
+class ResetPasswordForm(OurWords, account.ResetPasswordForm):
+    """Ask for the link to set a new password."""
+
+
+class ResetPasswordKeyForm(OurWords, account.ResetPasswordKeyForm):
+    """Set a new password with the link."""
+
+    labels = {"password1": "New password", "password2": "New password, once more"}
+
+
+class ReauthenticateForm(OurWords, account.ReauthenticateForm):
+    """Show again that it is you, before something that matters."""
+
+
+class CodeForm(OurWords, mfa.AuthenticateForm):
+    """The second step of signing in."""
+
+    hints = {"code": CODE_HINT}
+
+
+class CodeAgainForm(OurWords, mfa.ReauthenticateForm):
+    """Show again that it is you, with a code."""
+
+    hints = {"code": CODE_HINT}
+
+
+class ActivateTOTPForm(OurWords, totp.ActivateTOTPForm):
+    """Prove that the app gives the right codes."""
+
+    labels = {"code": "Code that the app shows now"}

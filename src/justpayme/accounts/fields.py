@@ -1,0 +1,43 @@
+"""Form fields that accounts need more than once."""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import cache
+from typing import Any
+from zoneinfo import available_timezones
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+JOINERS = {"\u200c", "\u200d"}
+"""Invisible, yet needed to write some names."""
+
+
+def check_visible(text: str) -> None:
+    """Refuse signs that can't be seen: line breaks, controls, direction changes."""
+    for sign in text:
+        if unicodedata.category(sign) in HIDDEN and sign not in JOINERS:
+            raise ValidationError(
+                "This holds a sign that can’t be shown. Type the name instead of pasting it."
+            )
+
+
+class NameField(forms.CharField):
+    """A name on one line, of anything that can be seen."""
+
+    def __init__(self, *, autocomplete: str = "off", **kwargs: Any) -> None:
+        kwargs.setdefault("widget", forms.TextInput(attrs={"autocomplete": autocomplete}))
+        super().__init__(**kwargs)
+
+    def run_validators(self, value: str) -> None:
+        check_visible(value)
+        super().run_validators(value)
+
+
+@cache
+def time_zones() -> list[tuple[str, str]]:
+    """Every place name with a zone ("Europe/London"), in the order of the alphabet."""
+    names = sorted(n for n in available_timezones() if "/" in n and not n.startswith("Etc/"))
+    return [(name, name.replace("_", " ")) for name in (*names, "UTC")]
