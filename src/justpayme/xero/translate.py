@@ -239,6 +239,44 @@ def _address(addresses: tuple[wire.Address, ...]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentFacts:
+    """What a payment says that an invoice's own list of payments does not (api-facts 3.8)."""
+
+    live: bool
+    account_id: str
+    invoice_id: str
+    amount: Decimal
+
+
+def to_payment(payment: wire.Payment) -> PaymentFacts:
+    """The payment's facts. Status DELETED means that it was taken back (api-facts 4.1)."""
+    return PaymentFacts(
+        live=known({"AUTHORISED": True, "DELETED": False}, payment.status or "", "Status"),
+        account_id=(payment.account.account_id or "").lower() if payment.account else "",
+        invoice_id=(payment.invoice.invoice_id or "").lower() if payment.invoice else "",
+        amount=amount(payment.amount),
+    )
+
+
+def to_credits(note: wire.CreditNote) -> list[tuple[str, PaidFields]]:
+    """(InvoiceID, credit) for each part of a credit note that was applied to an invoice."""
+    return [
+        (
+            allocation.invoice.invoice_id.lower(),
+            PaidFields(
+                MoneyKind.CREDIT,
+                note.credit_note_id.lower(),
+                amount(allocation.amount),
+                business_day(note.date),
+                number=text(note.credit_note_number, 255),
+            ),
+        )
+        for allocation in note.allocations or ()
+        if allocation.invoice and allocation.invoice.invoice_id
+    ]
+
+
+@dataclass(frozen=True, slots=True)
 class OrganisationFields:
     """What we keep of an organisation. `time_zone` is an IANA name."""
 

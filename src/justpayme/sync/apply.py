@@ -1,0 +1,387 @@
+"""The one door through which Xero changes anything here.
+
+Each `apply_*` takes one page that is already parsed and translated, and the cursor's next
+position, and writes both in one short transaction (I-1, I-7): read the rows as they are now,
+decide with core, write set-based. Nothing here talks to the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection as database
+from django.db import transaction
+from django.db.models import F
+from msgspec import to_builtins
+
+from justpayme.bills.models import Bill, HistoryEntry, Payment
+from justpayme.core import cursor as cursors
+from justpayme.core.bill import UNITS, BillFields, Status
+from justpayme.core.errors import Problem
+from justpayme.core.merge import Merge, changes, merge
+from justpayme.core.schedule import voids_are_unusual
+from justpayme.sync import bulk, clients
+from justpayme.sync.bulk import HistoryRow, LinkRow
+from justpayme.sync.models import Connection, Cursor, Link, Record, Run
+from justpayme.sync.records import Said, remember
+from justpayme.xero import wire
+from justpayme.xero.translate import PaymentFacts, to_client, to_credits, to_payment
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One invoice as it came: translated, with the words it came in. `wanted`: becomes a bill
+    if it is not one yet."""
+
+    row: LinkRow
+    contact_name: str
+    wanted: bool
+
+
+@dataclass
+class Tally:
+    """What a page did."""
+
+    read: int = 0
+    created: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    drift: int = 0
+
+
+@dataclass
+class _Plan:
+    """Decisions for one page, gathered before anything is written."""
+
+    new: list[Incoming] = field(default_factory=list)
+    changed: list[tuple[Any, Incoming, Merge, BillFields]] = field(default_factory=list)
+    agreed: list[tuple[int, Incoming]] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+
+
+def known_versions(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, tuple[bytes, bool]]:
+    """For invoices that are bills here: (digest of the version held, edited here since)."""
+    rows = Link.objects.filter(connection=connection, invoice_id__in=ids)
+    return {
+        invoice_id: (bytes(digest), edited)
+        for invoice_id, digest, edited in rows.values_list("invoice_id", "digest", "edited")
+    }
+
+
+def apply_invoices(
+    run: Run,
+    page: Sequence[Incoming],
+    *,
+    unchanged: int,
+    now: datetime,
+    endpoint: str,
+    position: cursors.Position | None,
+    expected: int | None = None,
+) -> Tally:
+    """Write one page of invoices and move the cursor, or do neither.
+
+    `unchanged`: invoices of the page that are byte for byte what we hold, already left out.
+    Raises Problem: "stopped" if this run may not write any more, "mass_void" before the first
+    write of a page that voids too much.
+    """
+    with transaction.atomic():
+        connection = fence(run)
+        plan = _plan(connection, page, run)
+        _stop_at_mass_void(connection, plan)
+        _carry_out(run, connection, plan, now)
+        plan.tally.read += len(page) + unchanged
+        plan.tally.unchanged += unchanged
+        move(connection, endpoint, position)
+        _count(run, plan.tally, expected)
+    return plan.tally
+
+
+def apply_contacts(
+    run: Run,
+    contacts: Sequence[wire.Contact],
+    *,
+    now: datetime,
+    endpoint: str,
+    position: cursors.Position,
+) -> None:
+    """Write one page of contacts and move the cursor, or do neither."""
+    values = {UUID(c.contact_id): to_client(c) for c in contacts}
+    customers = {UUID(c.contact_id) for c in contacts if c.is_customer}
+    merged = {
+        UUID(c.contact_id): UUID(c.merged_to_contact_id) for c in contacts if c.merged_to_contact_id
+    }
+    with transaction.atomic():
+        connection = fence(run)
+        said = [
+            Said(c.contact_id.lower(), c.updated, asdict(values[UUID(c.contact_id)]))
+            for c in contacts
+        ]
+        remember(connection, Record.Kind.CONTACT, said)
+        clients.update(connection, values, customers, merged, run.pk, now)
+        move(connection, endpoint, position)
+
+
+def apply_payments(
+    run: Run,
+    payments: Sequence[wire.Payment],
+    *,
+    endpoint: str,
+    position: cursors.Position,
+) -> list[str]:
+    """Remember one page of payments and move the cursor, or do neither.
+
+    What a bill's payments are is told by its invoice; this adds the account, and finds bills
+    that disagree. Returns the InvoiceIDs that must be read again: a payment that our bill
+    lacks, or one that was taken back and still stands on it.
+    """
+    facts = {p.payment_id.lower(): to_payment(p) for p in payments}
+    with transaction.atomic():
+        connection = fence(run)
+        remember(
+            connection,
+            Record.Kind.PAYMENT,
+            [
+                Said(p.payment_id.lower(), p.updated, to_builtins(facts[p.payment_id.lower()]))
+                for p in payments
+            ],
+        )
+        bills = _bills_of(connection, facts)
+        name_accounts(connection, list(bills.values()))
+        move(connection, endpoint, position)
+        return _disagreeing(facts, bills)
+
+
+def missing_credits(connection: Connection, notes: Sequence[wire.CreditNote]) -> list[str]:
+    """InvoiceIDs of bills that lack a credit which these credit notes say was applied."""
+    credits = [credit for note in notes for credit in to_credits(note)]
+    links = Link.objects.filter(
+        connection=connection, invoice_id__in={invoice for invoice, _ in credits}
+    )
+    bills = {str(i): bill for i, bill in links.values_list("invoice_id", "bill_id")}
+    held = set(
+        Payment.objects.filter(bill_id__in=bills.values()).values_list("bill_id", "remote_id")
+    )
+    return [
+        invoice
+        for invoice, credit in credits
+        if invoice in bills and (bills[invoice], credit.remote_id) not in held
+    ]
+
+
+def _bills_of(connection: Connection, facts: Mapping[str, PaymentFacts]) -> dict[str, int]:
+    ids = {fact.invoice_id for fact in facts.values() if fact.invoice_id}
+    rows = Link.objects.filter(connection=connection, invoice_id__in=ids)
+    return {str(invoice): bill for invoice, bill in rows.values_list("invoice_id", "bill_id")}
+
+
+def _disagreeing(facts: Mapping[str, PaymentFacts], bills: Mapping[str, int]) -> list[str]:
+    held = set(
+        Payment.objects.filter(bill_id__in=bills.values()).values_list("bill_id", "remote_id")
+    )
+    return sorted(
+        {
+            fact.invoice_id
+            for payment_id, fact in facts.items()
+            if fact.invoice_id in bills
+            and fact.live != ((bills[fact.invoice_id], payment_id) in held)
+        }
+    )
+
+
+def fence(run: Run) -> Connection:
+    """The connection, if this run may still write: its row says *running*, and the
+    organisation is live. Locks both rows, so that neither changes before the commit (I-42)."""
+    connection = Connection.objects.select_for_update().get(pk=run.connection_id)
+    state = Run.objects.select_for_update().values_list("state", flat=True).get(pk=run.pk)
+    if state != Run.State.RUNNING or not connection.is_live:
+        raise Problem("stopped", f"run is {state}, connection is {connection.state}")
+    return connection
+
+
+def move(connection: Connection, endpoint: str, position: cursors.Position | None) -> None:
+    """Store how far an endpoint has been read; part of the transaction that wrote its rows."""
+    if position is None:
+        return
+    Cursor.objects.update_or_create(
+        connection=connection,
+        endpoint=endpoint,
+        defaults={"state": cursors.to_plain(position)},
+    )
+
+
+def move_only(run: Run, endpoint: str, position: cursors.Position) -> None:
+    """Move a cursor over a page that said nothing new."""
+    with transaction.atomic():
+        move(fence(run), endpoint, position)
+
+
+def _plan(connection: Connection, page: Sequence[Incoming], run: Run) -> _Plan:
+    plan = _Plan()
+    ids = [incoming.row.invoice_id for incoming in page]
+    links = {
+        link.invoice_id: link
+        for link in Link.objects.select_for_update()
+        .filter(connection=connection, invoice_id__in=ids)
+        .order_by("id")
+        .defer("raw")
+    }
+    edited = _edited_rows(connection, list(links.values()))
+    for incoming in page:
+        link = links.get(incoming.row.invoice_id)
+        if link is None:
+            _plan_new(plan, incoming)
+        else:
+            _plan_known(plan, link, incoming, edited.get(link.bill_id), run)
+    return plan
+
+
+def _plan_new(plan: _Plan, incoming: Incoming) -> None:
+    if incoming.wanted:
+        plan.new.append(incoming)
+        plan.tally.created += 1
+    else:
+        plan.tally.skipped += 1
+
+
+def _plan_known(
+    plan: _Plan, link: Link, incoming: Incoming, row: BillFields | None, run: Run
+) -> None:
+    """Decide for an invoice that is a bill here."""
+    held_at, said_at = link.remote_updated_at, incoming.row.remote_updated_at
+    if held_at is not None and said_at < held_at:
+        plan.tally.unchanged += 1  # an older version never overwrites a newer one (I-10)
+        return
+    base = bulk.base_of(link.base)
+    local = base if row is None else row
+    decision = merge(base, local, incoming.row.fields, read_only=True)
+    if not decision.taken:
+        plan.agreed.append((link.pk, incoming))
+        plan.tally.unchanged += 1
+        return
+    plan.changed.append((link, incoming, decision, local))
+    plan.tally.changed += 1
+    if run.kind == Run.Kind.AUDIT and said_at == held_at:
+        plan.tally.drift += 1  # Xero changed it without a new stamp (api-facts 3.2)
+
+
+def _edited_rows(connection: Connection, links: list[Link]) -> dict[int, BillFields]:
+    """Our own version of the bills that a person edited while they were not synced.
+
+    All others equal their base, so they need not be read."""
+    bills = (
+        Bill.objects.filter(pk__in=[link.bill_id for link in links if link.edited])
+        .select_related("client__link")
+        .prefetch_related("lines", "payments")
+    )
+    return {bill.pk: bill.fields(contact_id=clients.contact_id_of(bill.client)) for bill in bills}
+
+
+def _stop_at_mass_void(connection: Connection, plan: _Plan) -> None:
+    voids = sum(
+        decision.bill.status is Status.VOID and local.status is not Status.VOID
+        for _, _, decision, local in plan.changed
+    )
+    if not voids or connection.accepted_risk:
+        return
+    open_before = Bill.objects.filter(link__connection=connection, status=Status.ACTIVE).count()
+    if voids_are_unusual(voids, open_before):
+        raise Problem("mass_void", f"{voids} of {open_before} open bills")
+
+
+def _carry_out(run: Run, connection: Connection, plan: _Plan, now: datetime) -> None:
+    business = connection.business_id
+    everything = [*plan.new, *(incoming for _, incoming, _, _ in plan.changed)]
+    client_ids = clients.ensure(
+        connection, {UUID(i.row.fields.client): i.contact_name for i in everything}, now
+    )
+    keys = bulk.allocate("bills_bill", len(plan.new))
+    created = [
+        (pk, client_ids[UUID(i.row.fields.client)], i.row.fields)
+        for pk, i in zip(keys, plan.new, strict=True)
+    ]
+    bulk.insert_bills(business, created, now)
+    bulk.insert_links(
+        connection.pk, [(pk, i.row) for pk, i in zip(keys, plan.new, strict=True)], now
+    )
+    updated = [
+        (link.bill_id, client_ids[UUID(decision.bill.client)], decision)
+        for link, _, decision, _ in plan.changed
+    ]
+    bulk.update_bills([(pk, client, d.bill) for pk, client, d in updated], now)
+    bulk.replace_lines([(pk, d.bill) for pk, _, d in updated if "lines" in d.taken])
+    bulk.replace_payments([(pk, d.bill) for pk, _, d in updated if "settlement" in d.taken])
+    bulk.update_links(
+        [
+            *((link.pk, incoming.row) for link, incoming, _, _ in plan.changed),
+            *((pk, incoming.row) for pk, incoming in plan.agreed),
+        ],
+        now,
+    )
+    bulk.insert_history(business, run.pk, _history(run, keys, plan), now)
+    name_accounts(connection, [*keys, *(pk for pk, _, _ in updated)])
+
+
+def _history(run: Run, keys: list[int], plan: _Plan) -> list[HistoryRow]:
+    source = HistoryEntry.Source
+    first = run.kind == Run.Kind.IMPORT
+    rows = [
+        HistoryRow(
+            pk,
+            source.IMPORT if first else source.XERO,
+            "imported",
+            note=f"Imported from Xero invoice {incoming.row.fields.number}".strip(),
+        )
+        for pk, incoming in zip(keys, plan.new, strict=True)
+    ]
+    for link, _, decision, local in plan.changed:
+        rows += _changed_rows(link.bill_id, decision, local)
+    return rows
+
+
+def _changed_rows(bill_id: int, decision: Merge, local: BillFields) -> list[HistoryRow]:
+    """What Xero changed, and apart from it what it overrode of ours (nothing typed is lost)."""
+    ours = {name for conflict in decision.conflicts for name in UNITS[conflict.unit]}
+    every = changes(local, decision.bill)
+    overridden = [change for change in every if change[0] in ours]
+    plain = [change for change in every if change[0] not in ours]
+    rows = []
+    if overridden:
+        note = "Changed here while it was not synced; Xero's version stands."
+        xero = HistoryEntry.Source.XERO
+        rows.append(HistoryRow(bill_id, xero, "overridden", overridden, note))
+    if plain:
+        rows.append(HistoryRow(bill_id, HistoryEntry.Source.XERO, "changed", plain))
+    return rows
+
+
+def name_accounts(connection: Connection, bill_ids: Sequence[int]) -> None:
+    """Fill in which account received each payment of these bills, from Xero's payments."""
+    if not bill_ids:
+        return
+    with database.cursor() as cursor:
+        cursor.execute(_NAME_ACCOUNTS, [connection.pk, list(bill_ids)])
+
+
+_NAME_ACCOUNTS = """
+UPDATE bills_payment p SET account = left(account.data->>'name', 150)
+FROM sync_record payment, sync_record account
+WHERE payment.connection_id = %s AND payment.kind = 'payment'
+  AND payment.remote_id = p.remote_id
+  AND account.connection_id = payment.connection_id AND account.kind = 'account'
+  AND account.remote_id = payment.data->>'account_id'
+  AND p.bill_id = ANY(%s) AND p.account <> left(account.data->>'name', 150)
+"""
+
+
+def _count(run: Run, tally: Tally, expected: int | None) -> None:
+    """Add a page's figures to the run's row, in the page's own transaction."""
+    names = ("read", "created", "changed", "unchanged", "skipped", "drift")
+    added: dict[str, Any] = {name: F(name) + getattr(tally, name) for name in names}
+    if expected is not None:
+        added["expected"] = expected
+    Run.objects.filter(pk=run.pk).update(**added)

@@ -1,0 +1,107 @@
+"""A Xero client for one run: its tokens, its guard, its meter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import httpx2
+from django.conf import settings
+from django.db import connection as database
+from django.db.models import F
+
+from justpayme.core.errors import Problem
+from justpayme.sync import tokens
+from justpayme.sync.models import Connection, Meter, Run
+from justpayme.xero import limits, oauth
+from justpayme.xero.client import Clock, XeroClient, http_client
+
+
+def open_http() -> httpx2.Client:
+    """The network, or what `settings.XERO_TRANSPORT` puts in its place in tests."""
+    return http_client(getattr(settings, "XERO_TRANSPORT", None))
+
+
+@contextmanager
+def client_for(run: Run, clock: Clock) -> Iterator[XeroClient]:
+    """A client whose every call is counted on the run, and refused once the run must stop."""
+    with client_of(run.connection, clock) as client:
+        count = client.metered
+
+        def metered(calls: int, size: int) -> None:
+            count(calls, size)
+            Run.objects.filter(pk=run.pk).update(calls=F("calls") + calls, bytes=F("bytes") + size)
+
+        client.metered = metered
+        client.guard = lambda: _may_go_on(run)
+        yield client
+
+
+@contextmanager
+def client_of(connection: Connection, clock: Clock) -> Iterator[XeroClient]:
+    """A client of a live connection, outside a run; its calls are metered too."""
+    if connection.tokens is None:
+        raise Problem("consent_lost", "no tokens are stored")
+    with open_http() as http:
+        yield XeroClient(
+            http=http,
+            api_url=settings.XERO_API_URL,
+            tenant_id=str(connection.tenant_id),
+            token=tokens.source(connection.tokens, clock.now),
+            clock=clock,
+            guard=lambda: _is_live(connection),
+            metered=lambda calls, size: _meter(connection, clock, calls, size),
+            window=_recent_calls(connection, clock),
+        )
+
+
+def still_given(connection: Connection, clock: Clock) -> bool:
+    """Does Xero still list this organisation among those that we may read?"""
+    if connection.tokens is None:
+        return False
+    access = tokens.access_token(connection.tokens, clock.now())
+    with tokens.open_client() as http:
+        tenants = oauth.connections(http, tokens.app(), access_token=access)
+    return any(str(tenant.tenant_id) == str(connection.tenant_id) for tenant in tenants)
+
+
+def _may_go_on(run: Run) -> None:
+    """No call after a disconnect has committed, nor by a run that was replaced (I-37, I-42)."""
+    live = Run.objects.filter(
+        pk=run.pk, state=Run.State.RUNNING, connection__state=Connection.State.LIVE
+    )
+    if not live.exists():
+        raise Problem("stopped", "the organisation was disconnected or the run replaced")
+
+
+def _is_live(connection: Connection) -> None:
+    if not Connection.objects.filter(pk=connection.pk, state=Connection.State.LIVE).exists():
+        raise Problem("stopped", "the organisation is not connected")
+
+
+def _meter(connection: Connection, clock: Clock, calls: int, size: int) -> None:
+    minute = clock.now().replace(second=0, microsecond=0)
+    with database.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO sync_meter (tenant_id, minute, calls, bytes) VALUES (%s, %s, %s, %s) "
+            "ON CONFLICT (tenant_id, minute) DO UPDATE SET "
+            "calls = sync_meter.calls + excluded.calls, bytes = sync_meter.bytes + excluded.bytes",
+            [connection.tenant_id, minute, calls, size],
+        )
+
+
+def _recent_calls(connection: Connection, clock: Clock) -> limits.Window:
+    """The calls of the last minute, whoever made them: a restart does not forget them (I-39).
+
+    The meter knows minutes, not seconds: each call counts as if made at its minute's end.
+    """
+    now, here = clock.now(), clock.monotonic()
+    since = now - timedelta(seconds=limits.WINDOW * 2)
+    times: list[float] = []
+    for minute, calls in Meter.objects.filter(
+        tenant_id=connection.tenant_id, minute__gte=since
+    ).values_list("minute", "calls"):
+        end = min(minute + timedelta(minutes=1), now)
+        times += [here - (now - end).total_seconds()] * calls
+    return limits.Window(tuple(sorted(times)))

@@ -1,0 +1,109 @@
+"""What the job engine runs. The tables say what is due; a job only says "look now".
+
+tick (every 5 s)  ─▶ one job per organisation that is due
+Sync now, connect ─▶ the same job, at once
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from django.db import connections as databases
+from django.db import transaction
+from django.db.models import Q
+from procrastinate.contrib.django import app
+from procrastinate.exceptions import AlreadyEnqueued
+
+from justpayme.accounts.models import User
+from justpayme.sync import runs, tokens
+from justpayme.sync.clock import RealClock
+from justpayme.sync.models import Connection, Meter, OAuthState, Run
+
+log = structlog.get_logger(__name__)
+
+METERS_KEPT = timedelta(days=62)
+STATES_KEPT = timedelta(days=1)
+
+
+@app.periodic(cron="* * * * * */5", periodic_id="tick")
+@app.task(queueing_lock="tick", lock="tick")
+def tick(timestamp: int) -> None:
+    """Start what is due, recover what was left behind, tell who must be told."""
+    now = datetime.now(UTC)
+    try:
+        recover_dead_runs(now)
+        start_due(now)
+        tokens.finish_endings(now)
+        tokens.send_notices(now)
+    finally:
+        databases.close_all()
+
+
+@app.periodic(cron="17 3 * * *", periodic_id="tidy")
+@app.task(queueing_lock="tidy")
+def tidy(timestamp: int) -> None:
+    """Delete what nobody needs any more."""
+    now = datetime.now(UTC)
+    Meter.objects.filter(minute__lt=now - METERS_KEPT).delete()
+    OAuthState.objects.filter(created_at__lt=now - STATES_KEPT).delete()
+    databases.close_all()
+
+
+@app.task(name="sync_organisation")
+def sync_organisation(connection_id: int, cause: str, by: int | None = None) -> None:
+    """Sync one organisation, unless somebody is at it already."""
+    try:
+        user = User.objects.filter(pk=by).first() if by else None
+        runs.run_sync(connection_id, cause=Run.Cause(cause), by=user, clock=RealClock())
+    finally:
+        databases.close_all()
+
+
+def request_sync(*, connection: Connection, cause: Run.Cause, by: User | None = None) -> None:
+    """Make an organisation due now. Call it inside the transaction that gives the reason."""
+    Connection.objects.filter(pk=connection.pk, state=Connection.State.LIVE).update(
+        next_due_at=datetime.now(UTC)
+    )
+    _defer(connection.pk, cause, by)
+
+
+def start_due(now: datetime) -> int:
+    """One job for each organisation whose time has come; how many."""
+    due = Connection.objects.filter(
+        Q(blocked_until__isnull=True) | Q(blocked_until__lte=now),
+        state=Connection.State.LIVE,
+        next_due_at__lte=now,
+    )
+    ids = list(due.values_list("pk", flat=True))
+    for pk in ids:
+        _defer(pk, Run.Cause.SCHEDULE, None)
+    return len(ids)
+
+
+def _defer(connection_id: int, cause: Run.Cause, by: User | None) -> None:
+    """A job under the organisation's lock; at most one waits (stack.md: no retry with it)."""
+    job = sync_organisation.configure(
+        lock=f"org:{connection_id}", queueing_lock=f"org:{connection_id}"
+    )
+    try:
+        # A savepoint of its own: a refused second job must not spoil the caller's transaction.
+        with transaction.atomic():
+            job.defer(connection_id=connection_id, cause=cause.value, by=by.pk if by else None)
+    except AlreadyEnqueued:
+        log.debug("already_waiting", connection=connection_id)
+
+
+def recover_dead_runs(now: datetime) -> int:
+    """Runs whose worker is gone: nobody holds their lock. They go on from their cursor at once."""
+    recovered = 0
+    running = Connection.objects.filter(runs__state=Run.State.RUNNING).distinct()
+    for connection in running:
+        with runs.sole(connection.pk) as free:
+            if free and runs.abandon(connection, now):
+                recovered += 1
+                Connection.objects.filter(pk=connection.pk, state=Connection.State.LIVE).update(
+                    next_due_at=now
+                )
+                log.warning("run_abandoned", connection=connection.pk)
+    return recovered

@@ -1,0 +1,329 @@
+"""Reads one organisation: ask, parse, translate, apply; page by page until nothing is left.
+
+Read top to bottom, this is what a sync does. No transaction is open while we ask; each page
+and its cursor are written together (`apply`), so a crash anywhere repeats at most one page.
+
+    first import   organisation, accounts, tax rates, currencies, then every page of
+                   contacts, invoices, payments
+    increment      what changed of contacts, invoices, payments: three calls when nothing did
+    audit          an increment, the reference data, and every invoice, credit note and
+                   payment again, because Xero does not stamp every change (api-facts 3.2)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import to_builtins
+
+from justpayme.core import cursor as cursors
+from justpayme.core.errors import Problem
+from justpayme.sync import apply
+from justpayme.sync.apply import Incoming
+from justpayme.sync.bulk import LinkRow
+from justpayme.sync.models import Connection, Cursor, Record, Run
+from justpayme.sync.records import Said, replace_all
+from justpayme.xero import wire
+from justpayme.xero.client import IDS_PER_CALL, Clock, Page, XeroClient
+from justpayme.xero.translate import (
+    OrganisationFields,
+    in_scope,
+    to_bill,
+    to_organisation,
+)
+
+MOST_PAGES = 5000
+"""A run always ends (I-56): this many pages of one endpoint are five million rows."""
+
+
+class Head(wire.Struct, frozen=True, kw_only=True):
+    """The little of an invoice that moves a cursor; decoded without the rest."""
+
+    invoice_id: wire.Id = msgspec.field(name="InvoiceID")
+    updated: wire.Stamp = msgspec.field(name="UpdatedDateUTC")
+
+
+@dataclass
+class Pull:
+    """One run's reading of one organisation."""
+
+    run: Run
+    client: XeroClient
+    clock: Clock
+    organisation_checked: bool = False
+
+    def everything_due(self) -> None:
+        """Do what this run's kind asks for. Raises Problem; what was applied stays applied."""
+        if self.run.kind != Run.Kind.INCREMENT:
+            self._reference_data()
+        self._contacts()
+        self._invoices("invoices")
+        again = self._payments("payments")
+        if self.run.kind == Run.Kind.AUDIT:
+            self._invoices("audit-invoices")
+            again += self._payments("audit-payments")
+            again += self._credits()
+        self._read_again(again)
+
+    def _reference_data(self) -> None:
+        self._check_organisation()
+        accounts, rates = self.client.accounts(), self.client.tax_rates()
+        currencies = self.client.currencies()
+        connection = self.run.connection
+        replace_all(connection, Record.Kind.ACCOUNT, [_account(a) for a in accounts])
+        replace_all(
+            connection,
+            Record.Kind.TAX_RATE,
+            [Said(r.tax_type or r.name, None, to_builtins(r)) for r in rates],
+        )
+        replace_all(
+            connection,
+            Record.Kind.CURRENCY,
+            [Said(c.code, None, to_builtins(c)) for c in currencies],
+        )
+
+    def _check_organisation(self) -> None:
+        """Is this still the organisation that was chosen? Before a run's first write (I-11)."""
+        if self.organisation_checked:
+            return
+        found = to_organisation(self.client.organisation())
+        connection = self.run.connection
+        if connection.organisation_id and found.organisation_id != connection.organisation_id:
+            raise Problem("organisation_changed", f"it is now {found.organisation_id}")
+        keep_organisation(connection, found)
+        self.organisation_checked = True
+
+    def _contacts(self) -> None:
+        def write(page: Page[wire.Contact], position: cursors.Position) -> None:
+            fresh = self._fresh(Record.Kind.CONTACT, page.rows, _contact_key)
+            if fresh:
+                self._check_organisation()
+            self._keep(
+                "contacts",
+                position,
+                fresh,
+                lambda: apply.apply_contacts(
+                    self.run,
+                    fresh,
+                    now=self.clock.now(),
+                    endpoint="contacts",
+                    position=position,
+                ),
+            )
+
+        self._pages("contacts", self.client.contacts, write, _contact_key)
+
+    def _payments(self, endpoint: str) -> list[str]:
+        again: list[str] = []
+
+        def write(page: Page[wire.Payment], position: cursors.Position) -> None:
+            fresh: Sequence[wire.Payment] = page.rows
+            if endpoint == "payments":
+                fresh = self._fresh(Record.Kind.PAYMENT, page.rows, _payment_key)
+            if fresh:
+                self._check_organisation()
+
+            def store() -> None:
+                again.extend(
+                    apply.apply_payments(self.run, fresh, endpoint=endpoint, position=position)
+                )
+
+            self._keep(endpoint, position, fresh, store)
+
+        self._pages(endpoint, self.client.payments, write, _payment_key)
+        return again
+
+    def _invoices(self, endpoint: str) -> None:
+        def write(page: Page[msgspec.Raw], position: cursors.Position) -> None:
+            self._apply_invoices(page, endpoint, position)
+
+        self._pages(endpoint, self.client.invoices, write, _invoice_key)
+
+    def _credits(self) -> list[str]:
+        """Invoices whose bills lack a credit that a credit note says was applied to them."""
+        again: list[str] = []
+
+        def write(page: Page[wire.CreditNote], position: cursors.Position) -> None:
+            again.extend(apply.missing_credits(self.run.connection, page.rows))
+            apply.move_only(self.run, "audit-credits", position)
+
+        self._pages("audit-credits", self.client.credit_notes, write, _credit_key)
+        return again
+
+    def _read_again(self, invoice_ids: Iterable[str]) -> None:
+        """Read these invoices by id: another answer of Xero's says that they changed."""
+        ids = sorted(set(invoice_ids))
+        for start in range(0, len(ids), IDS_PER_CALL):
+            page = self.client.invoices_by_id(ids[start : start + IDS_PER_CALL])
+            self._apply_invoices(page, "invoices", None)
+
+    def _apply_invoices(
+        self, page: Page[msgspec.Raw], endpoint: str, position: cursors.Position | None
+    ) -> None:
+        connection = self.run.connection
+        rows = {UUID(key.id): (raw, _digest(raw)) for raw, key in _keyed(page.rows)}
+        held = apply.known_versions(connection, list(rows))
+        fresh = [
+            (raw, digest, invoice in held)
+            for invoice, (raw, digest) in rows.items()
+            if held.get(invoice) != (digest, False)
+        ]
+        incoming = [_incoming(connection, raw, digest, known) for raw, digest, known in fresh]
+        if any(i.wanted for i in incoming):
+            self._check_organisation()
+        importing = self.run.kind == Run.Kind.IMPORT and endpoint == "invoices"
+        apply.apply_invoices(
+            self.run,
+            incoming,
+            unchanged=len(rows) - len(incoming),
+            now=self.clock.now(),
+            endpoint=endpoint,
+            position=position,
+            expected=page.items if importing and position else None,
+        )
+
+    def _pages(
+        self,
+        endpoint: str,
+        fetch: Callable[[int, datetime | None, bool], Page[Any]],
+        write: Callable[[Page[Any], cursors.Position], None],
+        key: Callable[[Any], Key],
+    ) -> None:
+        """Ask and write until the cursor says that this endpoint is read."""
+        position = load(self.run.connection, endpoint)
+        for _ in range(MOST_PAGES):
+            ask = cursors.request(position)
+            page = fetch(ask.page, ask.since, ask.by_id)
+            position, complete = cursors.advance(position, _answer(page, key))
+            write(page, position)
+            if complete:
+                break
+        else:
+            raise Problem("stopped", f"{endpoint} had no end")
+        if endpoint.startswith("audit-"):
+            Cursor.objects.filter(connection=self.run.connection, endpoint=endpoint).delete()
+
+    def _fresh(
+        self, kind: Record.Kind, rows: Sequence[Any], key: Callable[[Any], Key]
+    ) -> list[Any]:
+        """The rows that we don't hold in exactly this version."""
+        keys = {key(row): row for row in rows}
+        held = Record.objects.filter(
+            connection=self.run.connection, kind=kind, remote_id__in=[k.id for k in keys]
+        )
+        known = {Key(*found) for found in held.values_list("remote_id", "updated_at")}
+        return [row for found, row in keys.items() if found not in known]
+
+    def _keep(
+        self,
+        endpoint: str,
+        position: cursors.Position,
+        fresh: Sequence[Any],
+        store: Callable[[], object],
+    ) -> None:
+        """Write the page if it says anything new; otherwise only move the cursor."""
+        if fresh:
+            store()
+        else:
+            apply.move_only(self.run, endpoint, position)
+
+
+class Key(msgspec.Struct, frozen=True):
+    """Which object, in which version."""
+
+    id: str
+    updated: datetime | None
+
+
+def load(connection: Connection, endpoint: str) -> cursors.Position:
+    """How far this endpoint was read; from the start if never."""
+    row = Cursor.objects.filter(connection=connection, endpoint=endpoint).first()
+    return cursors.from_plain(row.state) if row else cursors.Position()
+
+
+def keep_organisation(connection: Connection, found: OrganisationFields) -> None:
+    """Store what the organisation is called and where it is; names change."""
+    connection.organisation_id = found.organisation_id
+    connection.name = found.name
+    connection.short_code = found.short_code
+    connection.country = found.country
+    connection.currency = found.currency
+    connection.time_zone = found.time_zone
+    names = ["organisation_id", "name", "short_code", "country", "currency", "time_zone"]
+    connection.save(update_fields=names)
+
+
+def _contact_key(row: wire.Contact) -> Key:
+    return Key(row.contact_id.lower(), row.updated)
+
+
+def _payment_key(row: wire.Payment) -> Key:
+    return Key(row.payment_id.lower(), row.updated)
+
+
+def _credit_key(row: wire.CreditNote) -> Key:
+    return Key(row.credit_note_id.lower(), row.updated)
+
+
+def _invoice_key(raw: msgspec.Raw) -> Key:
+    head = wire.decode(Head, raw)
+    return Key(head.invoice_id.lower(), head.updated)
+
+
+def _keyed(rows: Sequence[msgspec.Raw]) -> list[tuple[msgspec.Raw, Key]]:
+    return [(raw, _invoice_key(raw)) for raw in rows]
+
+
+def _answer(page: Page[Any], key: Callable[[Any], Key]) -> cursors.Answer:
+    """What moves a cursor. The same object twice on one page can't be (I-9)."""
+    keys = [key(row) for row in page.rows]
+    if len({k.id for k in keys}) != len(keys):
+        raise Problem("wrong_shape", "the same object twice on one page")
+    if any(k.updated is None for k in keys):
+        raise Problem("wrong_shape", "an object without UpdatedDateUTC")
+    rows = tuple((k.updated, zlib.crc32(f"{k.id} {k.updated}".encode())) for k in keys if k.updated)
+    return cursors.Answer(rows, page.pages, page.said_at)
+
+
+def _incoming(connection: Connection, raw: msgspec.Raw, digest: bytes, known: bool) -> Incoming:
+    invoice = wire.decode(wire.Invoice, raw)
+    if invoice.line_items is None:
+        raise Problem("wrong_shape", "an invoice of a paged answer without LineItems")
+    row = LinkRow(
+        invoice_id=UUID(invoice.invoice_id),
+        fields=to_bill(invoice),
+        raw=bytes(raw),
+        digest=digest,
+        remote_status=invoice.status,
+        remote_updated_at=invoice.updated,
+    )
+    wanted = in_scope(invoice, drafts=connection.import_drafts, linked=known)
+    return Incoming(row, invoice.contact.name, wanted)
+
+
+def _digest(raw: msgspec.Raw) -> bytes:
+    """Identifies the exact words of an answer; equal words need no further look."""
+    return hashlib.blake2b(memoryview(raw), digest_size=16).digest()
+
+
+def _account(account: wire.Account) -> Said:
+    return Said(
+        account.account_id.lower(),
+        None,
+        {
+            "code": account.code or "",
+            "name": account.name,
+            "type": account.type or "",
+            "status": account.status or "",
+            "tax_type": account.tax_type or "",
+            "takes_payments": account.type == "BANK" or bool(account.enable_payments_to_account),
+            "currency": account.currency_code or "",
+        },
+    )

@@ -1,0 +1,239 @@
+"""One sync run of one organisation, from its first row to its last.
+
+    (lock taken) ─▶ running ─┬─▶ done        everything due was read and written
+                             ├─▶ failed      a Problem of the catalogue; the reason is kept
+                             ├─▶ stopped     the organisation was disconnected meanwhile
+                             └─▶ abandoned   its worker died or was replaced
+
+Two fences keep two runs apart: a session lock of PostgreSQL that lives as long as the worker's
+connection, and the run's own row, which every write checks (`apply.fence`). The lock stops a
+second worker at once; the row stops a worker that was paused, lost its lock and woke up.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.db import connections as databases
+from django.db import transaction
+from django.db.models import F
+
+from justpayme.accounts.models import User
+from justpayme.core import schedule
+from justpayme.core.errors import Next, Problem
+from justpayme.sync import calls, tokens
+from justpayme.sync.models import Connection, Run
+from justpayme.sync.pull import Pull
+from justpayme.xero.client import Clock
+
+log = structlog.get_logger(__name__)
+
+_KEEPALIVE = {
+    "keepalives_idle": 3,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 6000,
+}
+"""A partitioned host gives its lock back within seconds, not minutes (stack.md, rule 5)."""
+
+_mine: set[int] = set()
+_mine_lock = threading.Lock()
+
+
+@contextmanager
+def sole(connection_id: int) -> Iterator[bool]:
+    """Be the only one that syncs this organisation, over all processes; False if somebody is.
+
+    The lock is held by a database connection of its own and needs no open transaction.
+    Session locks let the same session in twice, hence the set for our own threads.
+    """
+    with _mine_lock:
+        taken = connection_id in _mine
+        _mine.add(connection_id)
+    if taken:
+        yield False
+        return
+    own = databases.create_connection("default")
+    own.settings_dict = own.settings_dict | {
+        "OPTIONS": {**own.settings_dict["OPTIONS"], **_KEEPALIVE, "pool": False}
+    }
+    try:
+        with own.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))",
+                [f"justpayme sync {connection_id}"],
+            )
+            row = cursor.fetchone()
+        yield bool(row and row[0])
+    finally:
+        own.close()
+        with _mine_lock:
+            _mine.discard(connection_id)
+
+
+def run_sync(
+    connection_id: int,
+    *,
+    cause: Run.Cause,
+    clock: Clock,
+    by: User | None = None,
+    kind: Run.Kind | None = None,
+) -> Run | None:
+    """Sync one organisation now; the run's row, or None if there was nothing to start.
+
+    Nothing starts when the organisation is not live, when Xero told us to wait, or when
+    another run is under way. A Problem ends in the run's row, it is not raised.
+    """
+    with sole(connection_id) as mine:
+        if not mine:
+            return None
+        run = _start(connection_id, cause, by, kind, clock.now())
+        if run is None:
+            return None
+        problem = _pull(run, clock)
+        _end(run, problem, clock)
+    if problem is not None and problem.entry.next is Next.RECONNECT:
+        tokens.send_notices(clock.now())
+    run.refresh_from_db()
+    return run
+
+
+def _start(
+    connection_id: int, cause: Run.Cause, by: User | None, kind: Run.Kind | None, now: datetime
+) -> Run | None:
+    with transaction.atomic():
+        connection = Connection.objects.select_for_update().filter(pk=connection_id).first()
+        if connection is None or not connection.is_live:
+            return None
+        if connection.blocked_until is not None and connection.blocked_until > now:
+            return None
+        abandon(connection, now)
+        # None while it runs: the tick leaves it alone, and a "Sync now" pressed meanwhile shows.
+        Connection.objects.filter(pk=connection.pk).update(next_due_at=None)
+        return Run.objects.create(
+            connection=connection,
+            kind=kind or _kind(connection, now),
+            cause=cause,
+            by=by,
+            started_at=now,
+        )
+
+
+def _kind(connection: Connection, now: datetime) -> Run.Kind:
+    if connection.wants_import:
+        return Run.Kind.IMPORT
+    if schedule.wants_audit(connection.audited_at, now):
+        return Run.Kind.AUDIT
+    return Run.Kind.INCREMENT
+
+
+def abandon(connection: Connection, now: datetime) -> int:
+    """Runs that still say *running* although nobody holds the lock: their worker is gone."""
+    left = connection.runs.filter(state=Run.State.RUNNING)
+    return left.update(state=Run.State.ABANDONED, ended_at=now, error_code="stopped")
+
+
+def _pull(run: Run, clock: Clock) -> Problem | None:
+    """Do the reading; what went wrong, if anything."""
+    try:
+        with calls.client_for(run, clock) as client:
+            Pull(run, client, clock).everything_due()
+    except Problem as problem:
+        return _look_closer(run, problem, clock)
+    except Exception as error:
+        # The run's row must end whatever happened; the trace goes to the log.
+        log.exception("run_failed", run=run.pk, connection=run.connection_id)
+        return Problem("internal", type(error).__name__)
+    return None
+
+
+def _look_closer(run: Run, problem: Problem, clock: Clock) -> Problem:
+    """403 may mean that the organisation was taken from us, or only that this user's role in
+    Xero does not reach: /connections tells which (api-facts 1.7)."""
+    if problem.code != "removed_in_xero":
+        return problem
+    try:
+        gone = not calls.still_given(run.connection, clock)
+    except Problem as other:
+        return other
+    return problem if gone else Problem("permission_missing", problem.detail)
+
+
+def _end(run: Run, problem: Problem | None, clock: Clock) -> None:
+    """Close the run's row and schedule what comes next, in one transaction."""
+    now = clock.now()
+    with transaction.atomic():
+        connection = Connection.objects.select_for_update().get(pk=run.connection_id)
+        ended = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
+        if not ended.update(**_outcome(problem, now)):
+            return  # replaced meanwhile: the other run speaks for this organisation
+        if connection.is_live:
+            changes = (
+                _after_success(run, connection, now)
+                if problem is None
+                else _after_problem(connection, problem, now, clock.jitter())
+            )
+            Connection.objects.filter(pk=connection.pk).update(**changes)
+    log.info(
+        "run_ended",
+        run=run.pk,
+        connection=run.connection_id,
+        kind=run.kind,
+        code=problem.code if problem else "",
+        detail=problem.detail if problem else "",
+    )
+
+
+def _outcome(problem: Problem | None, now: datetime) -> dict[str, Any]:
+    if problem is None:
+        return {"state": Run.State.DONE, "ended_at": now}
+    state = Run.State.STOPPED if problem.code == "stopped" else Run.State.FAILED
+    text = f"{problem.sentence} {problem.detail}".strip()
+    return {"state": state, "ended_at": now, "error_code": problem.code, "error_text": text}
+
+
+def _after_success(run: Run, connection: Connection, now: datetime) -> dict[str, Any]:
+    due = schedule.after_success(now, connection.interval_minutes)
+    changes: dict[str, Any] = {
+        "checked_at": run.started_at,
+        "next_due_at": connection.next_due_at or due,
+        "blocked_until": None,
+        "failures": 0,
+        "error_code": "",
+        "error_text": "",
+        "error_at": None,
+        "accepted_risk": False,
+        "notified_at": None,
+    }
+    if run.kind == Run.Kind.IMPORT:
+        changes["imported_at"] = now
+    if run.kind in (Run.Kind.IMPORT, Run.Kind.AUDIT):
+        changes["audited_at"] = run.started_at
+    return changes
+
+
+def _after_problem(
+    connection: Connection, problem: Problem, now: datetime, jitter: float
+) -> dict[str, Any]:
+    failures = connection.failures + 1
+    due = schedule.after_problem(problem, failures, now, connection.interval_minutes, jitter)
+    changes: dict[str, Any] = {
+        "failures": F("failures") + 1,
+        "next_due_at": due,
+        "error_code": problem.code,
+        "error_text": problem.sentence,
+        "error_at": now,
+        "accepted_risk": False,
+    }
+    if problem.retry_after is not None:
+        changes["blocked_until"] = now + timedelta(seconds=problem.retry_after)
+    if problem.entry.next is Next.RECONNECT:
+        changes |= {"state": Connection.State.LOST, "notified_at": None}
+    if problem.entry.next is Next.HALT:
+        changes["state"] = Connection.State.HALTED
+    return changes
