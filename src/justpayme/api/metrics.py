@@ -1,0 +1,148 @@
+"""Figures for Prometheus: requests as they come, and the sync's state as the tables say it.
+
+Counters of requests live in this process (or in PROMETHEUS_MULTIPROC_DIR, when the operator
+runs several). Figures about the sync are read from the tables at each scrape, so they agree
+with what the pages show and survive a restart.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from django.db import Error, connection
+from django.db.models import Count, Sum
+from django.utils import timezone
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
+from prometheus_client.core import GaugeHistogramMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from justpayme.sync.models import Connection, Meter, Run
+
+REGISTRY = CollectorRegistry()
+REQUESTS = Counter(
+    "justpayme_requests",
+    "Requests answered.",
+    ["method", "route", "status"],
+    registry=REGISTRY,
+)
+SECONDS = Histogram(
+    "justpayme_request_seconds",
+    "Seconds until the answer was ready.",
+    ["method", "route"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=REGISTRY,
+)
+AGES = (60, 300, 900, 1800, 3600, 4 * 3600, 24 * 3600)
+"""Seconds since the last complete check; 15 minutes is the default schedule."""
+DAY_LIMIT = 5000
+"""Calls a day and organisation that Xero allows a paid app (api-facts: 1,000 on its free tier)."""
+LEFT = (0, 100, 500, 1000, 2500, 4000)
+
+
+def text() -> bytes:
+    """Everything, in Prometheus' text form."""
+    requests = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        requests = CollectorRegistry()
+        multiprocess.MultiProcessCollector(requests)  # type: ignore[no-untyped-call]
+    tables = CollectorRegistry()
+    tables.register(FromTables())
+    return generate_latest(requests) + generate_latest(tables)
+
+
+class FromTables(Collector):
+    """What the sync's tables say now. With no database there is only `justpayme_database_up`."""
+
+    def collect(self) -> Iterable[Metric]:
+        """The families, read in a handful of small queries."""
+        try:
+            families = [*_runs(), *_calls(), *_queue(), *_freshness(timezone.now())]
+        except Error:
+            families = []
+        up = GaugeMetricFamily("justpayme_database_up", "1 if the database answered this scrape.")
+        up.add_metric([], 1 if families else 0)
+        return [up, *families]
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing in advance: registering must not ask the database."""
+        return []
+
+
+def _runs() -> Iterable[Metric]:
+    family = GaugeMetricFamily(
+        "justpayme_sync_runs", "Sync runs in the tables, by how they ended.", labels=["state"]
+    )
+    counts = dict(Run.objects.values_list("state").annotate(Count("id")))
+    for state in Run.State.values:
+        family.add_metric([state], counts.get(state, 0))
+    drift = GaugeMetricFamily("justpayme_drift", "Differences that runs found and repaired.")
+    drift.add_metric([], Run.objects.aggregate(all=Sum("drift"))["all"] or 0)
+    return [family, drift]
+
+
+def _calls() -> Iterable[Metric]:
+    used = _calls_of_a_day(timezone.now())
+    calls = GaugeMetricFamily("justpayme_xero_calls_day", "Calls to Xero in the last 24 hours.")
+    calls.add_metric([], sum(used.values()))
+    live = Connection.objects.filter(state=Connection.State.LIVE)
+    left = [
+        max(0, DAY_LIMIT - used.get(tenant, 0))
+        for tenant in live.values_list("tenant_id", flat=True)
+    ]
+    family = GaugeHistogramMetricFamily(
+        "justpayme_day_allowance_left",
+        "Connected organisations by calls left of the day's allowance.",
+        buckets=_buckets(left, LEFT),
+        gsum_value=sum(left),
+    )
+    lowest = GaugeMetricFamily("justpayme_day_allowance_left_min", "The least calls left.")
+    lowest.add_metric([], min(left, default=DAY_LIMIT))
+    return [calls, family, lowest]
+
+
+def _calls_of_a_day(now: datetime) -> dict[object, int]:
+    recent = Meter.objects.filter(minute__gt=now - timedelta(days=1))
+    return dict(recent.values_list("tenant_id").annotate(Sum("calls")))
+
+
+def _queue() -> Iterable[Metric]:
+    family = GaugeMetricFamily(
+        "justpayme_jobs", "Jobs waiting (todo) and under way (doing).", labels=["status"]
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT status::text, count(*) FROM procrastinate_jobs "
+            "WHERE status IN ('todo', 'doing') GROUP BY 1"
+        )
+        counts = dict(cursor.fetchall())
+    for status in ("todo", "doing"):
+        family.add_metric([status], counts.get(status, 0))
+    return [family]
+
+
+def _freshness(now: datetime) -> Iterable[Metric]:
+    """Age of every connected organisation's bills: seconds since its last complete check."""
+    live = Connection.objects.filter(state=Connection.State.LIVE)
+    checked = live.exclude(checked_at=None).values_list("checked_at", flat=True)
+    ages = [max(0.0, (now - moment).total_seconds()) for moment in checked if moment]
+    age = GaugeHistogramMetricFamily(
+        "justpayme_bill_age_seconds",
+        "Connected organisations by seconds since their bills were last checked.",
+        buckets=_buckets(ages, AGES),
+        gsum_value=sum(ages),
+    )
+    oldest = GaugeMetricFamily("justpayme_bill_age_seconds_max", "The oldest check, in seconds.")
+    oldest.add_metric([], max(ages, default=0))
+    states = GaugeMetricFamily("justpayme_connections", "Organisations by state.", labels=["state"])
+    counts = dict(Connection.objects.values_list("state").annotate(Count("id")))
+    for state in Connection.State.values:
+        states.add_metric([state], counts.get(state, 0))
+    return [age, oldest, states]
+
+
+def _buckets(values: Sequence[float], edges: Sequence[float]) -> list[tuple[str, float]]:
+    """Cumulative counts, as Prometheus wants them."""
+    upto = [(str(edge), float(sum(value <= edge for value in values))) for edge in edges]
+    return [*upto, ("+Inf", float(len(values)))]

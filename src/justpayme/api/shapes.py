@@ -1,0 +1,517 @@
+"""What travels: the bodies a call may send and the objects it gets back.
+
+Money and other decimals travel as text ("1234.50"), days as YYYY-MM-DD, times in UTC with a Z.
+A field that is not listed here is refused by its name, so nobody can set a tenant, a total or
+a link by guessing.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from ninja import Schema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+from justpayme.bills.currencies import digits
+from justpayme.core.entry import LENGTHS, LINES_AT_MOST
+from justpayme.core.schedule import INTERVALS
+
+BIGGEST_ID = 2**63 - 1
+_DECIMAL = re.compile(r"-?[0-9]{1,14}(\.[0-9]{1,6})?", re.ASCII)
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z", re.ASCII
+)
+
+
+def _decimal_of(value: Any) -> Decimal:
+    if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
+        raise ValueError('Send a decimal number as text, such as "120.00".')
+    return Decimal(value)
+
+
+def _day_of(value: Any) -> date:
+    sentence = "Send a day as YYYY-MM-DD, such as 2026-11-22."
+    if not isinstance(value, str) or not _DAY.fullmatch(value):
+        raise ValueError(sentence)
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError(sentence) from None
+
+
+def _time_of(value: Any) -> datetime:
+    sentence = "Send a time in UTC, such as 2026-11-22T09:30:00Z."
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        raise ValueError(sentence)
+    try:
+        return datetime.fromisoformat(value.removesuffix("Z")).replace(tzinfo=UTC)
+    except ValueError:
+        raise ValueError(sentence) from None
+
+
+def _plain_text(value: Any) -> Any:
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError("This text has a character that cannot be stored.")
+    return value
+
+
+DecimalIn = Annotated[
+    Decimal,
+    BeforeValidator(_decimal_of),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DECIMAL.pattern}$", "examples": ["120.00"]}),
+]
+DayIn = Annotated[
+    date,
+    BeforeValidator(_day_of),
+    WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-11-22"]}),
+]
+TimeIn = Annotated[
+    datetime,
+    BeforeValidator(_time_of),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-22T09:30:00Z"]}),
+]
+IdIn = Annotated[int, Field(strict=True, ge=1, le=BIGGEST_ID)]
+IdQuery = Annotated[int, Field(ge=1, le=BIGGEST_ID)]
+TextQuery = Annotated[str, BeforeValidator(_plain_text), StringConstraints(max_length=100)]
+
+Money = Annotated[
+    str,
+    Field(
+        description="An amount in the object's currency, with that currency's decimals or more.",
+        examples=["120.00"],
+    ),
+]
+DecimalOut = Annotated[str, Field(examples=["1.25"])]
+Day = Annotated[
+    str, WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-11-22"]})
+]
+Time = Annotated[
+    str,
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-22T09:30:00Z"]}),
+]
+
+
+def money(amount: Decimal, currency: str) -> str:
+    """An amount as text, with at least the currency's decimals and never cut."""
+    text = format(amount, "f")
+    whole, _, part = text.partition(".")
+    part = part.rstrip("0").ljust(digits(currency), "0")
+    return f"{whole}.{part}" if part else whole
+
+
+def decimal(number: Decimal | None) -> str | None:
+    """A number that is not an amount, without zeros that say nothing."""
+    if number is None:
+        return None
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def day(value: date | None) -> str | None:
+    """YYYY-MM-DD."""
+    return value.isoformat() if value else None
+
+
+def time(value: datetime) -> str:
+    """UTC with a Z, to the microsecond when there is one."""
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def time_or_none(value: datetime | None) -> str | None:
+    """The same for a time that may be unknown."""
+    return time(value) if value else None
+
+
+def _interval(minutes: int) -> int:
+    if minutes not in INTERVALS:
+        raise ValueError(f"Send one of {', '.join(map(str, INTERVALS))}.")
+    return minutes
+
+
+class Sent(Schema):
+    """A body: unknown fields are refused by name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def _text(name: str) -> Any:
+    return StringConstraints(strict=True, max_length=LENGTHS[name])
+
+
+class LineIn(Sent):
+    """A line to store. Its amounts are worked out from these."""
+
+    id: IdIn | None = Field(None, description="The stored line to keep; leave out for a new one.")
+    description: Annotated[str, _text("description")]
+    quantity: DecimalIn = Decimal(1)
+    unit_amount: DecimalIn
+    discount_rate: DecimalIn = Field(Decimal(0), description="Per cent off this line.")
+    tax_rate: DecimalIn = Field(Decimal(0), description="Per cent of tax on this line.")
+
+
+TaxModeIn = Literal["exclusive", "inclusive", "none"]
+CurrencyIn = Annotated[str, StringConstraints(strict=True, pattern="^[A-Z]{3}$")]
+IntervalIn = Annotated[
+    int,
+    Field(
+        strict=True,
+        description="Minutes between two scheduled checks.",
+        json_schema_extra={"enum": list(INTERVALS)},
+    ),
+    AfterValidator(_interval),
+]
+LinesIn = Annotated[list[LineIn], Field(max_length=LINES_AT_MOST, min_length=1)]
+
+
+class NewBill(Sent):
+    """A bill to store. Totals are worked out, never sent."""
+
+    client_id: IdIn
+    currency: CurrencyIn
+    number: Annotated[str, _text("number")] = ""
+    reference: Annotated[str, _text("reference")] = ""
+    issued_on: DayIn
+    due_on: DayIn | None = None
+    tax_mode: TaxModeIn = "exclusive"
+    lines: LinesIn
+    status: Literal["draft", "active"] = "draft"
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    for described in schema["properties"].values():
+        described.pop("default", None)
+
+
+class Partial(Sent):
+    """A change: fields left out stay as they are.
+
+    The defaults below only make the fields optional. They are never used, nor shown.
+    """
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_without_defaults)
+
+    seen: TimeIn | None = Field(
+        None, description="The `updated_at` that you read; 409 if there was a change since."
+    )
+
+    def given(self) -> dict[str, Any]:
+        """The fields that were sent, without `seen`."""
+        every = self.model_dump()
+        return {name: every[name] for name in self.model_fields_set - {"seen"}}
+
+
+class BillChange(Partial):
+    """What to change on a bill."""
+
+    client_id: IdIn = 0
+    currency: CurrencyIn = ""
+    number: Annotated[str, _text("number")] = ""
+    reference: Annotated[str, _text("reference")] = ""
+    issued_on: DayIn = date.min
+    due_on: DayIn | None = None
+    tax_mode: TaxModeIn = "exclusive"
+    lines: LinesIn = Field(default_factory=list)
+
+
+class NewClient(Sent):
+    """A client to store."""
+
+    name: Annotated[str, _text("name")]
+    email: Annotated[str, _text("email")] = ""
+    phone: Annotated[str, _text("phone")] = ""
+    address: Annotated[str, _text("address")] = ""
+    tax_number: Annotated[str, _text("tax_number")] = ""
+
+
+class ClientChange(Partial):
+    """What to change on a client."""
+
+    name: Annotated[str, _text("name")] = ""
+    email: Annotated[str, _text("email")] = ""
+    phone: Annotated[str, _text("phone")] = ""
+    address: Annotated[str, _text("address")] = ""
+    tax_number: Annotated[str, _text("tax_number")] = ""
+
+
+class SettingsChange(Sent):
+    """An organisation's settings; those left out stay as they are."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_without_defaults)
+
+    interval_minutes: IntervalIn = 15
+    import_drafts: Annotated[bool, Field(strict=True)] = False
+
+
+class PageQuery(Schema):
+    """Which part of a list."""
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Annotated[str, StringConstraints(max_length=40)] | None = Field(
+        None, description="`next_cursor` of the answer before."
+    )
+
+
+class BillQuery(PageQuery):
+    """Which bills."""
+
+    status: Literal["draft", "active", "overdue", "paid", "void"] | None = None
+    client: IdQuery | None = Field(None, description="A client's id.")
+    organisation: IdQuery | None = Field(None, description="An organisation's id.")
+    updated_since: TimeIn | None = None
+    search: TextQuery | None = Field(
+        None, description="Part of a number, a reference or a client's name."
+    )
+
+
+class ClientQuery(PageQuery):
+    """Which clients."""
+
+    search: TextQuery | None = Field(None, description="Part of a name or an e-mail address.")
+    archived: bool | None = None
+
+
+class PaymentQuery(PageQuery):
+    """Which payments."""
+
+    bill: IdQuery | None = Field(None, description="A bill's id.")
+
+
+class RunQuery(PageQuery):
+    """Which sync runs."""
+
+    organisation: IdQuery | None = Field(None, description="An organisation's id.")
+    state: Literal["running", "done", "failed", "stopped", "abandoned"] | None = None
+
+
+class Named(Schema):
+    """A pointer to another object, with its name."""
+
+    id: int
+    name: str
+
+
+class Sync(Schema):
+    """How a bill stands to Xero: the badge that people see, and its facts."""
+
+    badge: str = Field(description="Stable key of the badge, such as `readonly` or `absent`.")
+    label: str
+    sentence: str
+    organisation: Named | None
+    invoice_id: str | None = Field(description="The Xero invoice's id.")
+    remote_status: str | None = Field(description="The Xero invoice's own status.")
+    checked_at: Time | None = Field(description="When it was last known to be equal to Xero.")
+
+
+class BillRow(Schema):
+    """A bill as lists show it."""
+
+    id: int
+    number: str
+    reference: str
+    client: Named
+    status: str = Field(description="draft, active, paid or void, as stored.")
+    shown_status: str = Field(description="As people see it: `overdue` too.")
+    issued_on: Day | None
+    due_on: Day | None
+    expected_on: Day | None
+    fully_paid_on: Day | None
+    currency: str
+    total: Money
+    paid: Money
+    credited: Money
+    outstanding: Money
+    sync: Sync
+    created_at: Time
+    updated_at: Time
+
+
+class LineOut(Schema):
+    """A line of a bill."""
+
+    id: int
+    description: str
+    quantity: DecimalOut | None
+    unit_amount: Money | None
+    discount_rate: DecimalOut | None
+    discount_amount: Money | None
+    tax_rate: DecimalOut | None = Field(
+        description="Per cent; null when no simple rate explains the tax that Xero sent."
+    )
+    line_amount: Money
+    tax_type: str
+    tax_amount: Money
+    account_code: str
+    item_code: str
+
+
+class PaymentOut(Schema):
+    """Money that came off a bill."""
+
+    id: int
+    bill_id: int
+    kind: str = Field(description="payment, credit, prepayment or overpayment.")
+    on: Day | None
+    amount: Money
+    currency: str
+    reference: str
+    number: str
+    remote_id: str | None = Field(description="Xero's id of it, if it came from there.")
+
+
+class BillOut(BillRow):
+    """A bill with its lines and payments."""
+
+    rate: DecimalOut | None
+    tax_mode: str
+    sent: bool
+    url: str
+    sub_total: Money
+    tax_total: Money
+    discount_total: Money
+    lines: list[LineOut]
+    payments: list[PaymentOut]
+
+
+class ClientOut(Schema):
+    """A client."""
+
+    id: int
+    name: str
+    email: str
+    phone: str
+    address: str
+    tax_number: str
+    archived: bool
+    organisation: Named | None = Field(description="The organisation whose contact it is.")
+    contact_id: str | None
+    created_at: Time
+    updated_at: Time
+
+
+class Change(Schema):
+    """One field that changed; values as text, or lists of such."""
+
+    field: str
+    old: Any
+    new: Any
+
+
+class HistoryOut(Schema):
+    """One entry of a bill's history."""
+
+    id: int
+    at: Time
+    source: str
+    action: str
+    by: str | None = Field(description="The person's name, if a person did it.")
+    run: int | None = Field(description="The sync run that brought it, if one did.")
+    note: str
+    changes: list[Change]
+
+
+class OrganisationOut(Schema):
+    """A Xero organisation of this business."""
+
+    id: int
+    name: str
+    tenant_id: str
+    country: str
+    currency: str
+    time_zone: str
+    state: str
+    direction: str
+    interval_minutes: int
+    import_drafts: bool
+    syncing: bool
+    connected_at: Time | None
+    disconnected_at: Time | None
+    imported_at: Time | None
+    checked_at: Time | None
+    next_due_at: Time | None
+    error_code: str | None
+    error: str | None
+
+
+class SyncOut(Schema):
+    """What came of asking for a sync."""
+
+    outcome: str = Field(description="asked, running, soon or blocked.")
+    sentence: str
+
+
+class RunOut(Schema):
+    """One sync run."""
+
+    id: int
+    organisation: Named
+    kind: str
+    cause: str
+    state: str
+    started_at: Time
+    ended_at: Time | None
+    expected: int | None
+    read: int
+    created: int
+    changed: int
+    unchanged: int
+    skipped: int
+    calls: int
+    bytes: int
+    drift: int
+    error_code: str | None
+    error: str | None
+
+
+class _Page(Schema):
+    """Part of a list."""
+
+    next_cursor: str | None = Field(
+        description="Send it as `cursor` for what follows; null at the end."
+    )
+
+
+class Bills(_Page):
+    """A page of bills, oldest first."""
+
+    items: list[BillRow]
+
+
+class Clients(_Page):
+    """A page of clients, oldest first."""
+
+    items: list[ClientOut]
+
+
+class Payments(_Page):
+    """A page of payments, oldest first."""
+
+    items: list[PaymentOut]
+
+
+class Runs(_Page):
+    """A page of runs, newest first."""
+
+    items: list[RunOut]
+
+
+class History(Schema):
+    """A bill's history, newest first."""
+
+    items: list[HistoryOut]
+
+
+class Organisations(Schema):
+    """Every organisation of the business, by name."""
+
+    items: list[OrganisationOut]
