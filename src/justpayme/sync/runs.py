@@ -183,8 +183,8 @@ def _end(run: Run, problem: Problem | None, clock: Clock) -> None:
         "run_ended",
         run=run.pk,
         connection=run.connection_id,
-        kind=run.kind,
-        code=problem.code if problem else "",
+        kind=str(run.kind),
+        problem=problem.code if problem else "",
         detail=problem.detail if problem else "",
     )
 
