@@ -207,8 +207,14 @@ def remove_member(*, membership: Membership, pk: int, address: str = "") -> Memb
 
 @transaction.atomic
 def create_token(*, membership: Membership, name: str, address: str = "") -> tuple[ApiToken, str]:
-    """Make a token for the JSON API; its secret is returned once and stored nowhere."""
+    """Make a token for oneself, as an owner. Answers it and its secret, which is shown once."""
     check_may_manage(membership)
+    return add_token(membership=membership, name=name, address=address)
+
+
+@transaction.atomic
+def add_token(*, membership: Membership, name: str, address: str = "") -> tuple[ApiToken, str]:
+    """Make a token that acts as this member (the command line does this, for any role)."""
     if membership.business.api_tokens.filter(revoked_at=None).count() >= MAX_TOKENS:
         raise Refused(f"There are {MAX_TOKENS} tokens in use. Revoke one first.")
     secret = tokens.new_secret()

@@ -9,6 +9,8 @@ from allauth.mfa.base import forms as mfa
 from allauth.mfa.totp import forms as totp
 from django import forms
 
+from justpayme.accounts.fields import REQUIRED
+
 PASSWORD_HINT = "At least 10 characters. A few unrelated words are good."  # noqa: S105
 CODE_HINT = "Six digits from your authenticator app, or one of your recovery codes."
 LABELS = {
@@ -37,6 +39,7 @@ class OurWords:
             if name in LABELS:
                 field.help_text = (HINTS | self.hints).get(name, "")
             field.widget.attrs.pop("placeholder", None)
+            field.error_messages |= REQUIRED
 
 
 class LoginForm(OurWords, account.LoginForm):

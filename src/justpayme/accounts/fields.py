@@ -24,12 +24,15 @@ def check_visible(text: str) -> None:
             )
 
 
+REQUIRED = {"required": "Please fill this in."}
+
+
 class NameField(forms.CharField):
     """A name on one line, of anything that can be seen."""
 
     def __init__(self, *, autocomplete: str = "off", **kwargs: Any) -> None:
         kwargs.setdefault("widget", forms.TextInput(attrs={"autocomplete": autocomplete}))
-        super().__init__(**kwargs)
+        super().__init__(error_messages=REQUIRED, **kwargs)
 
     def run_validators(self, value: str) -> None:
         check_visible(value)

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib.auth.password_validation import validate_password
 
-from justpayme.accounts.fields import NameField, time_zones
+from justpayme.accounts.fields import REQUIRED, NameField, time_zones
 from justpayme.accounts.models import Membership, User
 from justpayme.bills import currencies
 
@@ -52,6 +52,7 @@ class InvitationForm(RoleForm):
     email = forms.EmailField(
         label="E-mail address",
         max_length=254,
+        error_messages=REQUIRED,
         widget=forms.EmailInput(attrs={"autocomplete": "off"}),
     )
     field_order = ("email", "role")
@@ -75,6 +76,7 @@ class JoinForm(forms.Form):
         label="Choose a password",
         strip=False,
         max_length=4096,
+        error_messages=REQUIRED,
         help_text="At least 10 characters. A few unrelated words are good.",
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )

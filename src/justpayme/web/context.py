@@ -116,8 +116,8 @@ class Frame:
     def _lost(self, connection: Connection) -> Banner:
         when = self._told(connection.error_at, connection)
         text = (
-            f"The permission for {connection.name} ended {when}. Every bill is here as it was. "
-            "Until somebody reconnects, changes made in Xero since then won’t show here."
+            f"The permission for {connection.name} ended {when}. Every bill is here as it was, "
+            "but changes made in Xero since then don’t show."
         )
         title = "Xero has stopped letting us in. Nothing is lost."
         if not self._may_manage:
