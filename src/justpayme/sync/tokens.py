@@ -245,6 +245,9 @@ def _one_at_a_time(token_set_id: int) -> Iterator[None]:
     transaction, and PostgreSQL frees it by itself when our process dies.
     """
     own = connections.create_connection("default")
+    # Never from a pool: closing it must end the session, and with it the lock.
+    options = {**own.settings_dict["OPTIONS"], "pool": False}
+    own.settings_dict = own.settings_dict | {"OPTIONS": options}
     try:
         _take_lock(own, f"justpayme token set {token_set_id}")
         yield
