@@ -1,0 +1,232 @@
+"""The merge: the table of rules, and laws for any three versions (I-27, I-28, I-29, I-32)."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+from decimal import Decimal
+from unittest import mock
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.core.rules import CASES, Case, document
+from tests.generated import check_current
+from tests.strategies import bill, edited, histories, typed
+
+from justpayme.core import merge as merging
+from justpayme.core.bill import FIELD_NAMES, OWNED_BY_XERO, UNITS, BillFields, Status
+from justpayme.core.merge import Merge, changes, merge
+
+seeds = st.integers(min_value=0, max_value=2**63)
+
+
+def part(version: BillFields, unit: str) -> tuple[object, ...]:
+    """One unit's values."""
+    return tuple(getattr(version, name) for name in UNITS[unit])
+
+
+def unit_of(field: str) -> str:
+    return next(unit for unit, names in UNITS.items() if field in names)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"rule {case.row}: {case.title}")
+def test_rule(case: Case) -> None:
+    base, ours, theirs = case.versions()
+    found = merge(base, ours, theirs, read_only=case.one_directional)
+    unit = unit_of(case.field)
+    assert getattr(found.bill, case.field) == case.bill
+    assert found.base == theirs
+    assert found.outgoing == ((unit,) if case.goes_out else ())
+    assert [(c.unit, c.ours, c.theirs) for c in found.conflicts] == (
+        [(unit, ours, theirs)] if case.conflict else []
+    )
+    assert found.bill.status is theirs.status
+
+
+def test_every_rule_about_one_unit_has_a_case() -> None:
+    assert {case.row for case in CASES} == {1, 2, 3, 4, 5, 6, 9}
+    titles = Counter(case.title for case in CASES)
+    assert set(titles.values()) == {1}
+
+
+def test_sync_rules_page_is_current() -> None:
+    check_current("sync-rules.md", document())
+
+
+def test_every_field_belongs_to_exactly_one_unit() -> None:
+    counted = Counter(name for names in UNITS.values() for name in names)
+    assert counted == Counter(FIELD_NAMES)
+
+
+def nothing_typed_is_lost(base: BillFields, ours: BillFields, found: Merge) -> None:
+    """I-27: each typed value is in the row, kept by a conflict, or what Xero says too."""
+    kept = {c.unit: c.ours for c in found.conflicts}
+    for unit in UNITS.keys() - OWNED_BY_XERO:
+        mine = part(ours, unit)
+        if mine != part(base, unit) and mine != part(found.base, unit):
+            safe = part(found.bill, unit) == mine or part(kept[unit], unit) == mine
+            assert safe, unit
+
+
+def xero_wins_wherever_it_changed(base: BillFields, theirs: BillFields, found: Merge) -> None:
+    for unit in UNITS:
+        if part(theirs, unit) != part(base, unit) or unit in OWNED_BY_XERO:
+            assert part(found.bill, unit) == part(theirs, unit), unit
+            assert unit not in found.outgoing, unit
+
+
+def the_row_is_theirs_but_for_what_goes_out(
+    ours: BillFields, theirs: BillFields, found: Merge
+) -> None:
+    for unit in UNITS:
+        wanted = ours if unit in found.outgoing else theirs
+        assert part(found.bill, unit) == part(wanted, unit), unit
+
+
+def merging_again_changes_nothing(found: Merge, *, read_only: bool) -> None:
+    """I-29: the same answer again plans nothing new."""
+    again = merge(found.base, found.bill, found.base, read_only=read_only)
+    assert again == Merge(found.bill, found.base, found.outgoing, (), ())
+
+
+def disjoint_edits_survive(
+    base: BillFields, ours: BillFields, theirs: BillFields, found: Merge
+) -> None:
+    if theirs.status is Status.VOID:
+        return
+    for unit in UNITS.keys() - OWNED_BY_XERO:
+        mine, yours = part(ours, unit), part(theirs, unit)
+        if mine == part(base, unit):
+            assert part(found.bill, unit) == yours, unit
+        elif yours == part(base, unit):
+            assert part(found.bill, unit) == mine, unit
+
+
+def sending_makes_all_three_equal(found: Merge) -> None:
+    names = tuple(n for unit in found.outgoing for n in UNITS[unit])
+    arrived = found.base.take(found.bill, names)
+    last = merge(found.base, found.bill, arrived)
+    assert (last.bill, last.base) == (arrived, arrived)
+    assert (last.outgoing, last.conflicts, last.taken) == ((), (), ())
+
+
+def check_both_ways(base: BillFields, ours: BillFields, theirs: BillFields) -> None:
+    found = merge(base, ours, theirs)
+    assert found.base == theirs
+    nothing_typed_is_lost(base, ours, found)
+    xero_wins_wherever_it_changed(base, theirs, found)
+    the_row_is_theirs_but_for_what_goes_out(ours, theirs, found)
+    merging_again_changes_nothing(found, read_only=False)
+    disjoint_edits_survive(base, ours, theirs, found)
+    sending_makes_all_three_equal(found)
+
+
+def check_one_way(base: BillFields, ours: BillFields, theirs: BillFields) -> None:
+    found = merge(base, ours, theirs, read_only=True)
+    assert found.outgoing == ()
+    assert found.bill == theirs
+    assert found.base == theirs
+    nothing_typed_is_lost(base, ours, found)
+    merging_again_changes_nothing(found, read_only=True)
+    changed = {u for u in UNITS if part(ours, u) != part(theirs, u)}
+    assert set(found.taken) == changed
+
+
+def test_laws_hold_for_many_random_histories() -> None:
+    for base, ours, theirs in histories(seed=1):
+        check_both_ways(base, ours, theirs)
+        check_one_way(base, ours, theirs)
+
+
+@settings(max_examples=300, deadline=None)
+@given(seeds)
+def test_laws_hold_for_any_history(seed: int) -> None:
+    base, ours, theirs = next(histories(seed, 1))
+    check_both_ways(base, ours, theirs)
+    check_one_way(base, ours, theirs)
+
+
+def test_the_random_histories_reach_every_rule() -> None:
+    met: Counter[str] = Counter()
+    for base, ours, theirs in histories(seed=2, count=2_000):
+        found = merge(base, ours, theirs)
+        met.update(["goes out"] * bool(found.outgoing), conflict=bool(found.conflicts))
+        met.update(["void"] * (theirs.status is Status.VOID and bool(found.conflicts)))
+        met.update(["agree"] * (ours == theirs != base), ["taken"] * bool(found.taken))
+    assert all(met[name] > 20 for name in ("goes out", "conflict", "void", "taken")), met
+
+
+def test_swapping_the_sides_swaps_who_gives_and_who_takes() -> None:
+    """The mirror: what one side sends, the other takes; a conflict is one from both sides."""
+    for base, ours, theirs in histories(seed=3, count=3_000):
+        if Status.VOID in (ours.status, theirs.status):
+            continue  # void beats an edit from either side, so it has no mirror
+        theirs = theirs.take(base, UNITS["settlement"])
+        one, other = merge(base, ours, theirs), merge(base, theirs, ours)
+        clash = {c.unit for c in one.conflicts}
+        assert clash == {c.unit for c in other.conflicts}
+        assert set(one.outgoing) == set(other.taken) - clash
+        assert set(other.outgoing) == set(one.taken) - clash
+        for unit in UNITS.keys() - clash:
+            assert part(one.bill, unit) == part(other.bill, unit)
+
+
+def told(*steps: tuple[BillFields, BillFields, BillFields]) -> tuple[object, ...]:
+    """What two answers in a row leave: the row, the base, what goes out, and what was set aside
+    although Xero does not say it too."""
+    base, row, first = steps[0]
+    one = merge(base, row, first)
+    two = merge(one.base, one.bill, steps[1][2])
+    aside = {(c.unit, part(c.ours, c.unit)) for c in (*one.conflicts, *two.conflicts)}
+    said_too = {(unit, part(two.base, unit)) for unit in UNITS}
+    return two.bill, two.base, set(two.outgoing), aside - said_too
+
+
+def test_the_order_in_which_xero_changes_arrive_does_not_matter() -> None:
+    """I-29: two changes to different units, seen one after the other either way round."""
+    chance = random.Random(4)
+    for _ in range(3_000):
+        # Void is terminal in Xero (it never leaves it), so no history starts there.
+        base = replace(bill(chance), status=Status.ACTIVE)
+        ours = typed(chance, base, 0.3)
+        end = edited(chance, base, 0.5)
+        first = tuple(n for names in UNITS.values() if chance.random() < 0.5 for n in names)
+        second = tuple(n for n in FIELD_NAMES if n not in first)
+        one, other = base.take(end, first), base.take(end, second)
+        assert told((base, ours, one), (one, ours, end)) == told(
+            (base, ours, other), (other, ours, end)
+        )
+
+
+def test_the_order_of_units_does_not_matter() -> None:
+    backwards = dict(reversed(UNITS.items()))
+    for base, ours, theirs in histories(seed=5, count=1_000):
+        found = merge(base, ours, theirs)
+        with mock.patch.object(merging, "UNITS", backwards):
+            turned = merge(base, ours, theirs)
+        assert turned.bill == found.bill
+        assert turned.outgoing == found.outgoing[::-1]
+        assert turned.conflicts == found.conflicts[::-1]
+
+
+def test_void_in_xero_beats_every_local_edit() -> None:
+    """I-32."""
+    for base, ours, theirs in histories(seed=6, count=2_000):
+        ended = theirs.take(BillFields(status=Status.VOID), ("status",))
+        found = merge(base, ours, ended)
+        assert found.bill == ended
+        assert found.outgoing == ()
+        nothing_typed_is_lost(base, ours, found)
+
+
+def test_changes_name_field_old_and_new_value() -> None:
+    before, after = BillFields(number="A", paid=BillFields().paid), BillFields(number="B")
+    assert changes(before, after) == [("number", "A", "B")]
+    assert changes(after, after) == []
+
+
+def test_equal_amounts_written_differently_are_no_change() -> None:
+    one, other = BillFields(total=Decimal("250")), BillFields(total=Decimal("250.00"))
+    assert merge(one, one, other).taken == ()
