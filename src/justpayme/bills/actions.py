@@ -59,15 +59,15 @@ class ActionError(Exception):
     """A verb was refused. The text is a sentence for the person."""
 
 
-class Locked(ActionError):  # noqa: N818
+class Locked(ActionError):
     """Xero owns this row."""
 
 
-class Changed(ActionError):  # noqa: N818
+class Changed(ActionError):
     """The row is no longer as it was when the form was opened."""
 
 
-class Refused(ActionError):  # noqa: N818
+class Refused(ActionError):
     """The values can't be stored. `problems` maps fields to sentences; "" is the whole form."""
 
     def __init__(self, problems: Problems) -> None:
@@ -75,7 +75,7 @@ class Refused(ActionError):  # noqa: N818
         self.problems = problems
 
 
-class AlreadyDone(ActionError):  # noqa: N818
+class AlreadyDone(ActionError):
     """This form was carried out before; `target_id` is what came of it."""
 
     def __init__(self, target_id: int | None) -> None:

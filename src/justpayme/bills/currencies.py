@@ -21,7 +21,9 @@ def digits_by_code() -> Mapping[str, int]:
 @cache
 def choices() -> list[tuple[str, str]]:
     """Codes with names, for a list to choose from."""
-    return [(code, f"{code}, {get_currency_name(code, LOCALE)}") for code in digits_by_code()]
+    return [
+        (code, f"{code}, {get_currency_name(code, locale=LOCALE)}") for code in digits_by_code()
+    ]
 
 
 def digits(code: str) -> int:

@@ -8,10 +8,12 @@ Amounts are Decimal in the bill's currency; days are calendar days.
 from __future__ import annotations
 
 from dataclasses import fields
+from datetime import date
 from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce, Lower
 
 from justpayme.accounts.models import Business, User
 from justpayme.core.bill import (
@@ -28,6 +30,8 @@ from justpayme.core.bill import (
 _BILL_COLUMNS = [
     n for n in FIELD_NAMES if n not in ("client", "status", "tax_mode", "lines", "payments")
 ]
+FAR = Value(date(9999, 12, 31))
+"""Where a bill without a date stands in an order of dates."""
 _LINE_COLUMNS = [f.name for f in fields(LineFields) if f.name != "tracking"]
 
 
@@ -60,7 +64,10 @@ class Client(models.Model):
     updated_at = models.DateTimeField()
 
     class Meta:
-        indexes = [models.Index(fields=["business", "name", "id"])]
+        indexes = [
+            models.Index(fields=["business", "name", "id"]),
+            models.Index(F("business"), Lower("name"), F("id"), name="client_by_name"),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -96,7 +103,18 @@ class Bill(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["business", "-issued_on", "-id"], name="bill_newest"),
+            # A bill without a date sorts as if it were the last day there is, so that an
+            # index can serve the order (queries.FAR).
+            models.Index(
+                F("business"), Coalesce("issued_on", FAR).desc(), F("id").desc(), name="bill_newest"
+            ),
+            models.Index(F("business"), Coalesce("due_on", FAR), F("id"), name="bill_by_due"),
+            models.Index(fields=["business", "-outstanding", "-id"], name="bill_by_amount"),
+            models.Index(
+                fields=["business", "-fully_paid_on", "-id"],
+                condition=Q(status="paid"),
+                name="bill_paid_last",
+            ),
             models.Index(fields=["business", "status", "due_on", "id"], name="bill_status_due"),
             models.Index(fields=["client", "-issued_on", "-id"], name="bill_of_client"),
             models.Index(fields=["business", "number"], name="bill_number"),

@@ -1,4 +1,4 @@
-"""What a person may enter: bills, clients and payments as typed values, and what is wrong with them.
+"""What a person may enter (bills, clients, payments) as typed values, and what is wrong with it.
 
 Pages and the API parse text into these values; the rules are here once, so that every door
 refuses the same things with the same sentences. Each `*_problems` function answers
@@ -129,8 +129,7 @@ def _lines(lines: tuple[LineEntry, ...]) -> Problems:
         return {"lines": "Add at least one line."}
     if len(lines) > LINES_AT_MOST:
         return {
-            "lines": f"A bill can have {LINES_AT_MOST} lines at most, and this one has "
-            f"{len(lines):,}. Split it into several bills."
+            "lines": f"A bill can have {LINES_AT_MOST} lines at most. Split it into several bills."
         }
     found: Problems = {}
     for index, line in enumerate(lines):

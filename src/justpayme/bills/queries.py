@@ -1,0 +1,621 @@
+"""What the pages and the API read about bills and clients; always of one business.
+
+Everything starts from `open_books`: the business at one moment, with its organisations and
+the day it is in each. Counts and sums that stand side by side come from one statement, so
+they always agree with each other. Each function says how many statements it runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.db.models import (
+    Case,
+    Count,
+    DateField,
+    Exists,
+    F,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce, Lower
+
+from justpayme.accounts.models import Business
+from justpayme.bills import paging
+from justpayme.bills.models import FAR, Bill, Client, ClientHistory, HistoryEntry, Line, Payment
+from justpayme.bills.paging import Key, Page
+from justpayme.core.bill import ZERO, Status, shown_status
+from justpayme.sync.models import ClientLink, Connection, Link
+
+PAGE = 25
+HISTORY_PAGE = 20
+SOON = timedelta(days=7)
+AGES = (0, 30, 60, 90)
+"""A bill is in the last age group whose number of days it is more overdue than."""
+OWNING = (Connection.State.LIVE, Connection.State.LOST, Connection.State.HALTED)
+BROKEN = (Connection.State.LOST, Connection.State.HALTED)
+TABS = ("all", "draft", "active", "overdue", "paid", "void")
+SEARCH_WORDS = 5
+_AMOUNT = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d{1,4})?|\d{1,14}(?:\.\d{1,4})?")
+
+
+# --- the business at one moment ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Books:
+    """One business at one moment: its organisations, and what day it is for each bill.
+
+    A bill of a connected organisation is due in that organisation's time zone; every other
+    bill in the business's own. `elsewhere` names the organisations where it is another day.
+    """
+
+    business: Business
+    now: datetime
+    connections: Mapping[int, Connection]
+    today: date
+    elsewhere: Mapping[int, date] = field(default_factory=dict)
+
+    def today_for(self, connection_id: int | None) -> date:
+        """What day it is for a bill of this organisation, or of none."""
+        return self.elsewhere.get(connection_id or 0, self.today)
+
+    def day(self, shift: int = 0) -> Combinable:
+        """The same inside a statement, so many days earlier."""
+        back = timedelta(days=shift)
+        here = Value(self.today - back, output_field=DateField())
+        if not self.elsewhere:
+            return here
+        cases = [
+            When(link__connection_id=pk, then=Value(day - back))
+            for pk, day in self.elsewhere.items()
+        ]
+        return Case(*cases, default=here, output_field=DateField())
+
+    def overdue(self) -> Q:
+        """Bills that are owed and whose due date has passed."""
+        return Q(status=Status.ACTIVE, due_on__lt=self.day())
+
+    def bills(self) -> QuerySet[Bill]:
+        """Every bill of the business."""
+        return Bill.objects.filter(business=self.business)
+
+    def clients(self) -> QuerySet[Client]:
+        """Every client of the business."""
+        return Client.objects.filter(business=self.business)
+
+
+def open_books(business: Business, now: datetime) -> Books:
+    """One statement."""
+    connections = {c.pk: c for c in Connection.objects.filter(business=business)}
+    today = now.astimezone(_zone(business.time_zone)).date()
+    there = {
+        pk: now.astimezone(_zone(c.time_zone)).date()
+        for pk, c in connections.items()
+        if c.state in OWNING
+    }
+    elsewhere = {pk: day for pk, day in there.items() if day != today}
+    return Books(business, now, connections, today, elsewhere)
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC
+
+
+# --- the list of bills ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which bills to list. `status` is one of TABS; the others narrow it further."""
+
+    status: str = "all"
+    q: str = ""
+    connection: int | None = None
+    client: int | None = None
+    xero: str = ""
+    due: str = ""
+    sort: str = "newest"
+
+    @property
+    def narrows(self) -> bool:
+        """Does anything but the tab leave bills out?"""
+        return bool(self.q or self.connection or self.client or self.xero or self.due)
+
+
+@dataclass(frozen=True, slots=True)
+class BillRow:
+    """One bill in a list, with the organisation that its sync depends on."""
+
+    pk: int
+    client_id: int
+    client_name: str
+    number: str
+    reference: str
+    status: str
+    issued_on: date | None
+    due_on: date | None
+    fully_paid_on: date | None
+    currency: str
+    total: Decimal
+    outstanding: Decimal
+    taken_off: Decimal
+    connection: Connection | None
+    today: date
+
+    @property
+    def shown(self) -> str:
+        """The status a person sees, with Overdue."""
+        return shown_status(Status(self.status), self.due_on, self.today)
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What is owed in one currency, over the bills of a list."""
+
+    currency: str
+    owed: Decimal = ZERO
+    owed_bills: int = 0
+    late: Decimal = ZERO
+    late_bills: int = 0
+    soon: Decimal = ZERO
+    soon_bills: int = 0
+    paid: Decimal = ZERO
+    paid_bills: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Counts by tab and sums by currency, of one moment; the home currency comes first."""
+
+    counts: Mapping[str, int]
+    sums: list[Sums]
+
+
+_ID_DOWN, _ID_UP = Key("id", paging.whole, descending=True), Key("id", paging.whole)
+SORTS: Mapping[str, tuple[Key, ...]] = {
+    "newest": (Key("issued_key", paging.day, descending=True), _ID_DOWN),
+    "due": (Key("due_key", paging.day), _ID_UP),
+    "amount": (Key("outstanding", paging.amount, descending=True), _ID_DOWN),
+    "client": (Key("client_key", paging.words), _ID_DOWN),
+}
+_KEYS = {
+    "issued_key": Coalesce("issued_on", FAR),
+    "due_key": Coalesce("due_on", FAR),
+    "client_key": Lower("client__name"),
+}
+_ROW = (
+    "id",
+    "client_id",
+    "client__name",
+    "number",
+    "reference",
+    "status",
+    "issued_on",
+    "due_on",
+    "fully_paid_on",
+    "currency",
+    "total",
+    "outstanding",
+    "paid",
+    "credited",
+    "link__connection_id",
+)
+
+
+def list_bills(
+    books: Books, wanted: Wanted, *, after: str = "", before: str = "", size: int = PAGE
+) -> Page[BillRow]:
+    """One page of the list; one statement. Raises paging.BadCursor."""
+    keys = SORTS[wanted.sort]
+    names = [key.name for key in keys if key.name in _KEYS]
+    rows = narrowed(books, wanted).annotate(**{name: _KEYS[name] for name in names})
+    if wanted.sort == "client":
+        rows = rows.filter(client__business=books.business)  # lets the index of names lead
+    found = paging.read_page(
+        rows.values(*_ROW, *names), keys, size=size, after=after, before=before
+    )
+    return Page([_bill_row(books, row) for row in found.rows], found.before, found.after)
+
+
+def summarise(books: Books, wanted: Wanted) -> Summary:
+    """Counts of every tab and sums per currency, for the list without its tab; one statement."""
+    owed = Q(status=Status.ACTIVE)
+    late = books.overdue()
+    soon = owed & Q(due_on__gte=books.day(), due_on__lte=books.today + SOON)
+    paid = Q(status=Status.PAID, fully_paid_on__gte=books.today.replace(day=1))
+    groups = narrowed(books, wanted, tab=False).values("status", "currency")
+    rows = groups.annotate(
+        n=Count("pk"),
+        owed_n=Count("pk", filter=owed),
+        owed_sum=Sum("outstanding", filter=owed),
+        late_n=Count("pk", filter=late),
+        late_sum=Sum("outstanding", filter=late),
+        soon_n=Count("pk", filter=soon),
+        soon_sum=Sum("outstanding", filter=soon),
+        paid_n=Count("pk", filter=paid),
+        paid_sum=Sum("total", filter=paid),
+    ).order_by()
+    return _summary(books, list(rows))
+
+
+def _summary(books: Books, rows: list[dict[str, Any]]) -> Summary:
+    counts = dict.fromkeys(TABS, 0)
+    by_currency: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        counts["all"] += row["n"]
+        counts[row["status"]] += row["n"] - row["late_n"]
+        counts["overdue"] += row["late_n"]
+        by_currency.setdefault(row["currency"], []).append(row)
+    home = books.business.currency
+    order = sorted(by_currency, key=lambda code: (code != home, code))
+    return Summary(counts, [_sums(code, by_currency[code]) for code in order])
+
+
+def _sums(currency: str, rows: list[dict[str, Any]]) -> Sums:
+    values: dict[str, Any] = {}
+    for name in ("owed", "late", "soon", "paid"):
+        values[name] = sum((row[f"{name}_sum"] or ZERO for row in rows), ZERO)
+        values[f"{name}_bills"] = sum(row[f"{name}_n"] for row in rows)
+    return Sums(currency, **values)
+
+
+def narrowed(books: Books, wanted: Wanted, *, tab: bool = True) -> QuerySet[Bill]:
+    """The bills that are wanted; `tab=False` leaves the status out."""
+    rows = books.bills().filter(_searched(books, wanted.q), _in_window(books, wanted.due))
+    if wanted.client is not None:
+        rows = rows.filter(client_id=wanted.client)
+    if wanted.connection is not None:
+        rows = rows.filter(link__connection_id=wanted.connection)
+    if wanted.xero:
+        rows = rows.filter(_in_xero_state(books, wanted.xero))
+    return rows.filter(_in_tab(books, wanted.status)) if tab else rows
+
+
+def _in_tab(books: Books, tab: str) -> Q:
+    if tab == "all":
+        return Q()
+    if tab == "overdue":
+        return books.overdue()
+    if tab == "active":
+        late = Q(due_on__gte=books.day()) | Q(due_on=None)
+        return Q(status=Status.ACTIVE) & late
+    return Q(status=tab)
+
+
+def _in_window(books: Books, due: str) -> Q:
+    if due == "week":
+        return Q(due_on__gte=books.today, due_on__lte=books.today + SOON)
+    if due == "month":
+        return Q(due_on__year=books.today.year, due_on__month=books.today.month)
+    return Q()
+
+
+def _in_xero_state(books: Books, state: str) -> Q:
+    def linked(states: Iterable[str]) -> Q:
+        ids = [pk for pk, c in books.connections.items() if c.state in states]
+        return Q(link__connection_id__in=ids)
+
+    if state == "absent":
+        return Q(~Exists(Link.objects.filter(bill=OuterRef("pk"))))
+    if state == "parted":
+        return linked(set(Connection.State) - set(OWNING))
+    return linked(BROKEN if state == "attention" else OWNING)
+
+
+def _searched(books: Books, text: str) -> Q:
+    """Every word must stand in the number, the reference or the client's name, or be an amount.
+
+    Measured on 100,000 bills: 35 ms. PostgreSQL's trigram index would help little at this
+    size, and the embedded server comes without it.
+    """
+    found = Q()
+    for word in text.split()[:SEARCH_WORDS]:
+        clients = books.clients().filter(name__icontains=word).values("pk")
+        hit = Q(number__icontains=word) | Q(reference__icontains=word) | Q(client__in=clients)
+        plain = word.lstrip("£€$")
+        if _AMOUNT.fullmatch(plain):
+            value = Decimal(plain.replace(",", ""))
+            hit |= Q(total=value) | Q(outstanding=value)
+        found &= hit
+    return found
+
+
+def _bill_row(books: Books, row: Mapping[str, Any]) -> BillRow:
+    connection_id = row["link__connection_id"]
+    return BillRow(
+        pk=row["id"],
+        client_id=row["client_id"],
+        client_name=row["client__name"],
+        number=row["number"],
+        reference=row["reference"],
+        status=row["status"],
+        issued_on=row["issued_on"],
+        due_on=row["due_on"],
+        fully_paid_on=row["fully_paid_on"],
+        currency=row["currency"],
+        total=row["total"],
+        outstanding=row["outstanding"],
+        taken_off=row["paid"] + row["credited"],
+        connection=books.connections.get(connection_id),
+        today=books.today_for(connection_id),
+    )
+
+
+# --- one bill --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BillDetail:
+    """All that a bill's page shows, history apart."""
+
+    bill: Bill
+    link: Link | None
+    connection: Connection | None
+    lines: list[Line]
+    payments: list[Payment]
+    today: date
+
+    @property
+    def owner(self) -> Connection | None:
+        """The connected organisation that owns the bill, if one does."""
+        owned = self.connection is not None and self.connection.state in OWNING
+        return self.connection if owned else None
+
+    @property
+    def shown(self) -> str:
+        """The status a person sees, with Overdue."""
+        return shown_status(Status(self.bill.status), self.bill.due_on, self.today)
+
+
+def bill_detail(books: Books, pk: int) -> BillDetail:
+    """Three statements. Raises Bill.DoesNotExist, also for a bill of somebody else."""
+    rows = books.bills().select_related("client", "link").defer("link__base", "link__raw")
+    bill = rows.get(pk=pk)
+    link: Link | None = getattr(bill, "link", None)
+    connection = books.connections.get(link.connection_id) if link else None
+    return BillDetail(
+        bill=bill,
+        link=link,
+        connection=connection,
+        lines=list(bill.lines.all()),
+        payments=list(bill.payments.all()),
+        today=books.today_for(connection.pk if connection else None),
+    )
+
+
+_NEWEST = (Key("at", paging.instant, descending=True), _ID_DOWN)
+_ENTRY = (
+    "id",
+    "at",
+    "source",
+    "action",
+    "by__name",
+    "by__email",
+    "by_id",
+    "run",
+    "changes",
+    "note",
+)
+
+
+def bill_history(
+    books: Books, bill: Bill, *, after: str = "", before: str = "", size: int = HISTORY_PAGE
+) -> Page[dict[str, Any]]:
+    """One page of what happened to a bill, newest first; one statement."""
+    entries = HistoryEntry.objects.filter(business=books.business, bill=bill).values(*_ENTRY)
+    return paging.read_page(entries, _NEWEST, size=size, after=after, before=before)
+
+
+def contact_names(books: Books, contact_ids: Iterable[str]) -> dict[str, str]:
+    """The names of clients by their ContactID, for histories; no statement for no ids."""
+    wanted = set(contact_ids)
+    if not wanted:
+        return {}
+    links = ClientLink.objects.filter(client__business=books.business, contact_id__in=wanted)
+    return {str(pk): name for pk, name in links.values_list("contact_id", "client__name")}
+
+
+def next_number(books: Books) -> str:
+    """The number after that of the newest bill made here: "B-0042" -> "B-0043"; one statement."""
+    numbers = books.bills().filter(link=None).exclude(number="").order_by("-id")
+    latest = numbers.values_list("number", flat=True).first() or ""
+    found = re.fullmatch(r"(.*?)(\d{1,18})", latest)
+    if not found:
+        return "" if latest else "B-0001"
+    start, digits = found.groups()
+    return f"{start}{int(digits) + 1:0{len(digits)}d}"[:255]
+
+
+# --- clients ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What one client owes in one currency."""
+
+    currency: str
+    owed: Decimal
+    bills: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRow:
+    """One client in a list. `connection`: the organisation whose contact this is."""
+
+    pk: int
+    name: str
+    email: str
+    archived: bool
+    connection: Connection | None
+    balances: list[Balance]
+
+
+CLIENT_KEYS = (Key("name_key", paging.words), _ID_UP)
+
+
+def list_clients(
+    books: Books, q: str = "", *, after: str = "", before: str = "", size: int = PAGE
+) -> Page[ClientRow]:
+    """One page of clients by name, with what each owes; two statements."""
+    rows = books.clients().annotate(name_key=Lower("name"))
+    for word in q.split()[:SEARCH_WORDS]:
+        rows = rows.filter(Q(name__icontains=word) | Q(email__icontains=word))
+    values = rows.values("id", "name", "email", "archived", "name_key", "link__connection_id")
+    found = paging.read_page(values, CLIENT_KEYS, size=size, after=after, before=before)
+    owed = balances(books, [row["id"] for row in found.rows])
+    return Page([_client_row(books, row, owed) for row in found.rows], found.before, found.after)
+
+
+def count_clients(books: Books) -> int:
+    """How many clients there are; one statement."""
+    return books.clients().count()
+
+
+def balances(books: Books, client_ids: list[int]) -> dict[int, list[Balance]]:
+    """What these clients owe, per currency, the home currency first; one statement."""
+    home = books.business.currency
+    rows = (
+        books.bills()
+        .filter(client_id__in=client_ids, status=Status.ACTIVE)
+        .values("client_id", "currency")
+        .annotate(owed=Sum("outstanding"), n=Count("pk"))
+        .order_by()
+    )
+    found: dict[int, list[Balance]] = {}
+    for row in sorted(rows, key=lambda row: (row["currency"] != home, row["currency"])):
+        balance = Balance(row["currency"], row["owed"], row["n"])
+        found.setdefault(row["client_id"], []).append(balance)
+    return found
+
+
+def _client_row(
+    books: Books, row: Mapping[str, Any], owed: Mapping[int, list[Balance]]
+) -> ClientRow:
+    return ClientRow(
+        pk=row["id"],
+        name=row["name"],
+        email=row["email"],
+        archived=row["archived"],
+        connection=books.connections.get(row["link__connection_id"]),
+        balances=owed.get(row["id"], []),
+    )
+
+
+def client_detail(books: Books, pk: int) -> tuple[Client, ClientLink | None, Connection | None]:
+    """A client with the contact it is tied to; one statement. Raises Client.DoesNotExist."""
+    client = books.clients().select_related("link").get(pk=pk)
+    link: ClientLink | None = getattr(client, "link", None)
+    return client, link, books.connections.get(link.connection_id) if link else None
+
+
+def billed_since(books: Books, client: Client, day: date) -> list[Balance]:
+    """What was billed to a client since a day, per currency, void apart; one statement."""
+    counted = books.bills().filter(client=client, issued_on__gte=day)
+    counted = counted.filter(status__in=(Status.ACTIVE, Status.PAID))
+    rows = counted.values("currency").annotate(owed=Sum("total"), n=Count("pk")).order_by()
+    return [Balance(row["currency"], row["owed"], row["n"]) for row in rows]
+
+
+def client_history(books: Books, client: Client, size: int = HISTORY_PAGE) -> list[ClientHistory]:
+    """The last changes people made to a client; one statement."""
+    rows = ClientHistory.objects.filter(business=books.business, client=client)
+    return list(rows.select_related("by").order_by("-at", "-id")[:size])
+
+
+def choosable_clients(books: Books, size: int = 2000) -> list[tuple[int, str]]:
+    """Clients that a bill may be made for, by name; one statement."""
+    rows = books.clients().filter(archived=False).order_by(Lower("name"), "id")
+    return list(rows.values_list("pk", "name")[:size])
+
+
+# --- home ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """What is owed in one age group: 0 is not yet due, 1 is 1 to 30 days overdue, and so on."""
+
+    group: int
+    owed: Decimal = ZERO
+    bills: int = 0
+
+
+def ageing(books: Books) -> dict[str, list[Age]]:
+    """What is owed per currency and age, the home currency first; one statement."""
+    owed = books.bills().filter(status=Status.ACTIVE)
+    group = Case(
+        *(
+            When(due_on__lt=books.day(days), then=Value(index))
+            for index, days in reversed(list(enumerate(AGES, start=1)))
+        ),
+        default=Value(0),
+        output_field=IntegerField(),
+    )
+    rows = owed.annotate(age=group).values("currency", "age")
+    found: dict[str, dict[int, Age]] = {}
+    for row in rows.annotate(owed=Sum("outstanding"), n=Count("pk")).order_by():
+        ages = found.setdefault(row["currency"], {})
+        ages[row["age"]] = Age(row["age"], row["owed"], row["n"])
+    home = books.business.currency
+    order = sorted(found, key=lambda code: (code != home, code))
+    return {
+        code: [found[code].get(group, Age(group)) for group in range(len(AGES) + 1)]
+        for code in order
+    }
+
+
+def oldest_overdue(books: Books, size: int = 3) -> list[BillRow]:
+    """The bills that are overdue longest; one statement."""
+    rows = books.bills().filter(books.overdue()).order_by("due_on", "id").values(*_ROW)
+    return [_bill_row(books, row) for row in rows[:size]]
+
+
+def recently_paid(books: Books, size: int = 4) -> list[BillRow]:
+    """The bills that were paid last; one statement."""
+    rows = books.bills().filter(status=Status.PAID, fully_paid_on__isnull=False)
+    rows = rows.order_by("-fully_paid_on", "-id")
+    return [_bill_row(books, row) for row in rows.values(*_ROW)[:size]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """All bills by how they stand to Xero; the numbers add up to `bills`."""
+
+    bills: int
+    drafts: int
+    by_connection: Mapping[int, int]
+
+    @property
+    def absent(self) -> int:
+        """Bills that exist only here."""
+        return self.bills - sum(self.by_connection.values())
+
+
+def tally(books: Books) -> Tally:
+    """How many bills there are, and how many of each organisation; one statement."""
+    drafts = Count("pk", filter=Q(status=Status.DRAFT))
+    everything = books.bills().order_by().values(group=Value(0))
+    links = Link.objects.filter(connection__in=list(books.connections)).order_by()
+    rows = everything.annotate(n=Count("pk"), drafts=drafts)
+    if books.connections:
+        linked = links.values(group=F("connection_id")).annotate(n=Count("pk"), drafts=Value(0))
+        rows = rows.union(linked, all=True)
+    found = {row["group"]: row for row in rows}
+    whole = found.pop(0, {"n": 0, "drafts": 0})
+    return Tally(whole["n"], whole["drafts"], {pk: row["n"] for pk, row in found.items()})
