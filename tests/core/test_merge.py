@@ -152,10 +152,12 @@ def test_the_random_histories_reach_every_rule() -> None:
     met: Counter[str] = Counter()
     for base, ours, theirs in histories(seed=2, count=2_000):
         found = merge(base, ours, theirs)
-        met.update(["goes out"] * bool(found.outgoing), conflict=bool(found.conflicts))
-        met.update(["void"] * (theirs.status is Status.VOID and bool(found.conflicts)))
-        met.update(["agree"] * (ours == theirs != base), ["taken"] * bool(found.taken))
-    assert all(met[name] > 20 for name in ("goes out", "conflict", "void", "taken")), met
+        met["goes out"] += bool(found.outgoing)
+        met["conflict"] += bool(found.conflicts)
+        met["taken"] += bool(found.taken)
+        met["void"] += theirs.status is Status.VOID and bool(found.conflicts)
+        met["agree"] += any(part(ours, u) == part(theirs, u) != part(base, u) for u in UNITS)
+    assert min(met.values()) > 50, met
 
 
 def test_swapping_the_sides_swaps_who_gives_and_who_takes() -> None:
