@@ -113,7 +113,8 @@ CATALOGUE: dict[str, Entry] = {
             Next.RETRY,
             "Xero holds more invoices than it gives in one question.",
             _SAFE,
-            "We ask for them year by year at the next sync.",
+            "This organisation is larger than we can import today. Tell us.",
+            fixer="us",
         ),
         Entry(
             "consent_lost",

@@ -24,6 +24,9 @@ PAGE_SIZE = 1000
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes after decompression; a full page is about 4 MB. More is not an answer but a bomb (S30)."""
 
+LONGEST_CALL = 120.0
+"""Seconds for one whole answer, however steadily it drips."""
+
 IDS_PER_CALL = 40
 """The length of the address is the practical limit (api-facts 11.10)."""
 
@@ -213,7 +216,7 @@ class XeroClient:
         self.guard()
         try:
             with self.http.stream("GET", url, params=params, headers=headers | bearer) as answer:
-                body = _bounded(answer)
+                body = self._body(answer)
         except httpx2.DecodingError as error:
             self._count(0, {})
             return Problem("wrong_shape", f"undecodable answer: {error}")
@@ -224,6 +227,18 @@ class XeroClient:
         if answer.status_code == 200:
             return body
         return classify(answer.status_code, answer.headers, body, self.clock.now())
+
+    def _body(self, answer: httpx2.Response) -> bytes:
+        """The whole answer, if it is neither too large nor drips in for ever (F3, S30)."""
+        deadline = self.clock.monotonic() + LONGEST_CALL
+        body = bytearray()
+        for part in answer.iter_bytes():
+            body += part
+            if len(body) > LARGEST_ANSWER:
+                raise Problem("wrong_shape", "the answer is larger than any page can be")
+            if self.clock.monotonic() > deadline:
+                raise httpx2.ReadTimeout("the answer took too long")
+        return bytes(body)
 
     def _keep_to_the_limit(self) -> None:
         if self.usage.day_remaining == 0:
@@ -241,17 +256,6 @@ class XeroClient:
 
 def _order(column: str, by_id: bool) -> str:
     return f"{column} ASC" if by_id else "UpdatedDateUTC ASC"
-
-
-def _bounded(answer: httpx2.Response) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    for part in answer.iter_bytes():
-        size += len(part)
-        if size > LARGEST_ANSWER:
-            raise Problem("wrong_shape", "the answer is larger than any page can be")
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _consistent(answer: Any, number: int) -> bool:
