@@ -52,11 +52,17 @@ class Api:
         self.identity = identity
 
     def authorise(
-        self, request: Request, endpoint: str, barred: frozenset[str] = frozenset()
+        self,
+        request: Request,
+        endpoint: str,
+        *,
+        barred: frozenset[str] = frozenset(),
+        hidden: frozenset[str] = frozenset(),
     ) -> Ledger:
         """Check token, scope and organisation in this order; ``Denied`` otherwise (1.7).
 
-        ``barred`` are scopes treated as missing, for the fault "scope removed".
+        ``barred`` scopes are treated as missing and ``hidden`` organisations as disconnected:
+        faults that are switched on.
         """
         now = self.clock.now()
         claims = self.identity.bearer(request.headers.get("Authorization"), now)
@@ -65,7 +71,7 @@ class Api:
             raise Denied(401, "AuthorizationUnsuccessful")
         tenant_id = request.headers.get("xero-tenant-id", "").strip().lower()
         connected = {c.tenant_id for c in self.identity.visible()}
-        if tenant_id not in connected:
+        if tenant_id not in connected - hidden:
             raise Denied(403, "AuthenticationUnsuccessful")
         return self.store.ledgers[tenant_id]
 

@@ -4,21 +4,38 @@ All three hosts of real Xero (login, identity, api) are one address here.
 """
 
 import gzip
+import json
 import time
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
-from werkzeug.exceptions import HTTPException
+import msgspec
+from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from xero_sandbox import api, pages
+from xero_sandbox import act, api, pages
+from xero_sandbox.act import BadInput
 from xero_sandbox.api import Api, denied_answer, json_answer, not_found
 from xero_sandbox.clock import Clock
-from xero_sandbox.limits import Limits
+from xero_sandbox.faults import (
+    AFTER,
+    AT_ONCE,
+    BARRED,
+    BEFORE,
+    HIDDEN,
+    KINDS,
+    SENDING,
+    BadRule,
+    Faults,
+)
+from xero_sandbox.faults import Rule as Fault
+from xero_sandbox.limits import Allowance, Limits
 from xero_sandbox.log import Entry, RequestLog
 from xero_sandbox.oauth import App, Denied, Identity, OAuthError
+from xero_sandbox.rules import Refused
 from xero_sandbox.store import Ledger, Store
 
 MAX_BODY = 10 * 1024 * 1024
@@ -62,6 +79,7 @@ class Sandbox:
         self.identity = Identity(store, app)
         self.api = Api(store, clock, self.identity)
         self.log = RequestLog()
+        self.faults = Faults()
         self.routes = Map(
             [
                 Rule("/identity/connect/authorize", endpoint=self.authorize),
@@ -72,6 +90,16 @@ class Sandbox:
                 Rule("/connections/<key>", endpoint=self.connection, methods=["DELETE"]),
                 Rule("/api.xro/2.0/<endpoint>", endpoint=self.accounting),
                 Rule("/api.xro/2.0/<endpoint>/<path:key>", endpoint=self.accounting),
+                Rule("/", endpoint=self.home, methods=["GET"]),
+                Rule("/org/<tenant>", endpoint=self.organisation, methods=["GET"]),
+                Rule("/org/<tenant>/contacts", endpoint=self.contacts, methods=["GET"]),
+                Rule("/org/<tenant>/invoice/<invoice>", endpoint=self.invoice, methods=["GET"]),
+                Rule("/do/<action>", endpoint=self.do, methods=["POST"]),
+                Rule("/sandbox/act/<action>", endpoint=self.act, methods=["POST"]),
+                Rule("/sandbox/organisations", endpoint=self.show_organisations),
+                Rule("/sandbox/faults", endpoint=self.faults_door),
+                Rule("/sandbox/faults/<rule>", endpoint=self.drop_fault, methods=["DELETE"]),
+                Rule("/sandbox/limits", endpoint=self.set_limits, methods=["POST"]),
                 Rule("/sandbox/log", endpoint=self.show_log, methods=["GET"]),
                 Rule("/sandbox/counts", endpoint=self.show_counts, methods=["GET"]),
                 Rule("/sandbox/reset-log", endpoint=self.reset_log, methods=["POST"]),
@@ -82,13 +110,34 @@ class Sandbox:
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        request = Request(environ)
+        request = Request(with_latin_path(environ))
         request.max_content_length = MAX_BODY
         started = time.monotonic()
-        response = self.handle(request)
-        self.finish(request, response)
-        self.record(request, response, time.monotonic() - started)
+        rules = self.faults.firing(request, self.clock.now()) if is_api(request) else []
+        response, size = Response(b"", 0), 0
+        try:
+            response = self.answer(request, rules)
+            size = len(response.get_data())
+            for rule in rules:
+                if rule.kind in SENDING:
+                    SENDING[rule.kind](self, rule, request, response)
+        finally:
+            self.record(request, response.status_code, size, started, rules)
         return response(environ, start_response)
+
+    def answer(self, request: Request, rules: list[Fault]) -> Response:
+        """Answer with the faults that happen to this request, as it will be sent."""
+        response = None
+        for rule in rules:
+            if response is None and rule.kind in BEFORE:
+                response = BEFORE[rule.kind](self, rule, request)
+        if response is None:
+            response = self.handle(request)
+        for rule in rules:
+            if rule.kind in AFTER:
+                AFTER[rule.kind](self, rule, request, response)
+        self.finish(request, response)
+        return response
 
     def handle(self, request: Request) -> Response:
         """Find the handler of a request; paths match in any letter case (1.1)."""
@@ -99,9 +148,11 @@ class Sandbox:
             response: Response = handler(request, **arguments)
             return response
         except HTTPException as error:
-            return Response(error.get_response(request.environ).get_data(), error.code)
+            return Response(error.get_body(), error.code, content_type="text/html")
         except Denied as denied:
             return denied_answer(denied)
+        except (BadInput, BadRule, Refused) as error:
+            return json_answer({"error": str(error)}, 400)
 
     def check_origin(self, request: Request) -> None:
         """Refuse forms posted from other sites to the pages and controls."""
@@ -122,24 +173,26 @@ class Sandbox:
             response.headers["Content-Encoding"] = "gzip"
             response.headers["Vary"] = "Accept-Encoding"
 
-    def record(self, request: Request, response: Response, seconds: float) -> None:
+    def record(
+        self, request: Request, status: int, size: int, started: float, rules: list[Fault]
+    ) -> None:
         """Write the request log; the sandbox's own pages and controls stay out of it."""
-        path = request.path
-        if not path.lower().startswith(("/api.xro", "/connect", "/identity")):
+        if not is_api(request):
             return
+        accounting = request.path.lower().startswith("/api.xro")
         self.log.add(
             Entry(
                 time=self.clock.now(),
                 method=request.method,
-                path=path,
+                path=request.path,
                 query=request.query_string.decode("latin-1"),
-                endpoint="/".join(path.split("/")[:4]) if "api.xro" in path.lower() else path,
+                endpoint=request.path.split("/")[3] if accounting else request.path,
                 tenant=request.headers.get("xero-tenant-id", "").lower(),
-                status=response.status_code,
-                bytes=len(response.get_data()),
-                seconds=round(seconds, 4),
+                status=status,
+                bytes=size,
+                seconds=round(time.monotonic() - started, 4),
                 idempotency_key=request.headers.get("Idempotency-Key", ""),
-                fault="",
+                fault=" ".join(rule.kind for rule in rules),
             )
         )
 
@@ -194,9 +247,10 @@ class Sandbox:
         """All organisations that the user has connected, of one consent if asked (1.6)."""
         self.identity.bearer(request.headers.get("Authorization"), self.clock.now())
         event = {k.lower(): v for k, v in request.args.items()}.get("autheventid")
-        return self.limited(None, lambda: json_answer(self.connection_rows(event)))
+        hidden: frozenset[str] = request.environ.get(HIDDEN, frozenset())
+        return self.limited(None, lambda: json_answer(self.connection_rows(event, hidden)))
 
-    def connection_rows(self, event: str | None) -> list[dict[str, Any]]:
+    def connection_rows(self, event: str | None, hidden: frozenset[str]) -> list[dict[str, Any]]:
         """The rows of ``/connections``; stamps have seven digits and no zone (1.6)."""
         return [
             {
@@ -209,6 +263,7 @@ class Sandbox:
                 "updatedDateUtc": c.updated.strftime("%Y-%m-%dT%H:%M:%S.%f0"),
             }
             for c in self.identity.visible(event)
+            if c.tenant_id not in hidden
         ]
 
     def connection(self, request: Request, key: str) -> Response:
@@ -224,7 +279,12 @@ class Sandbox:
         name = api.known(endpoint)
         if name is None:
             return not_found()
-        ledger = self.api.authorise(request, name)
+        ledger = self.api.authorise(
+            request,
+            name,
+            barred=request.environ.get(BARRED, frozenset()),
+            hidden=request.environ.get(HIDDEN, frozenset()),
+        )
         return self.limited(ledger, lambda: self.api.answer(request, ledger, name, key))
 
     def limited(self, ledger: Ledger | None, answer: Callable[[], Response]) -> Response:
@@ -244,6 +304,95 @@ class Sandbox:
         response.headers.extend(verdict.headers)
         return response
 
+    def home(self, request: Request) -> Response:
+        """The person's page: organisations, faults, last requests."""
+        return pages.home(self, request.args.get("done", ""))
+
+    def organisation(self, request: Request, tenant: str) -> Response:
+        """The invoices of one organisation."""
+        return pages.invoices(self, self.ledger(tenant), request.args)
+
+    def contacts(self, request: Request, tenant: str) -> Response:
+        """The contacts of one organisation."""
+        return pages.contacts(self, self.ledger(tenant), request.args.get("done", ""))
+
+    def invoice(self, request: Request, tenant: str, invoice: str) -> Response:
+        """One invoice with everything that can be done to it."""
+        record = self.ledger(tenant).invoices.get(invoice)
+        if record is None:
+            raise NotFound
+        return pages.invoice(self, self.ledger(tenant), record, request.args.get("done", ""))
+
+    def ledger(self, tenant: str) -> Ledger:
+        """The books of an organisation, or 404."""
+        if tenant not in self.store.ledgers:
+            raise NotFound
+        return self.store.ledgers[tenant]
+
+    def do(self, request: Request, action: str) -> Response:
+        """A form of the page: do it and go back, or say why not."""
+        given = request.form.to_dict()
+        try:
+            if action == "add-fault":
+                self.add_fault(request, pages.fault_from_form(given))
+            elif action == "remove-faults":
+                self.faults.remove(given.get("rule"))
+            else:
+                act.act(self, action, given)
+        except (BadInput, BadRule, Refused) as error:
+            return pages.refused(str(error), pages.way_back(given))
+        return Response(b"", 303, headers={"Location": pages.way_back(given, done=True)})
+
+    def act(self, request: Request, action: str) -> Response:
+        """The same actions as JSON."""
+        return json_answer(act.act(self, action, body_of(request)))
+
+    def show_organisations(self, request: Request) -> Response:
+        """Every organisation: tenant id, name, currency, connected or not."""
+        connected = {c.tenant_id for c in self.identity.visible()}
+        return json_answer(
+            [
+                {
+                    "tenant": tenant,
+                    "name": ledger.organisation.name,
+                    "currency": ledger.organisation.currency,
+                    "connected": tenant in connected,
+                }
+                for tenant, ledger in self.store.ledgers.items()
+            ]
+        )
+
+    def faults_door(self, request: Request) -> Response:
+        """GET lists the rules and kinds, POST adds a rule, DELETE removes all."""
+        if request.method == "POST":
+            return json_answer(self.add_fault(request, body_of(request)), 201)
+        if request.method == "DELETE":
+            self.faults.remove()
+            return Response(b"", 204)
+        return json_answer({"rules": self.faults.rules(), "kinds": KINDS})
+
+    def add_fault(self, request: Request, body: dict[str, Any]) -> Fault:
+        """Add a rule; some kinds happen at once when nothing is said about when."""
+        rule = self.faults.add(body)
+        if rule.kind in AT_ONCE and not (rule.method or rule.path or rule.tenant):
+            BEFORE[rule.kind](self, rule, request)
+            self.faults.remove(rule.id)
+        return rule
+
+    def drop_fault(self, request: Request, rule: str) -> Response:
+        """Remove one rule."""
+        self.faults.remove(rule)
+        return Response(b"", 204)
+
+    def set_limits(self, request: Request) -> Response:
+        """Change the allowance: minute, day, concurrent, app_minute; null lifts a limit."""
+        body = {**msgspec.structs.asdict(self.limits.allowance), **body_of(request)}
+        try:
+            self.limits.allowance = msgspec.convert(body, Allowance)
+        except msgspec.ValidationError as error:
+            raise BadInput(str(error)) from error
+        return json_answer(self.limits.allowance)
+
     def show_log(self, request: Request) -> Response:
         """The last requests, newest first."""
         return json_answer(self.log.last())
@@ -257,6 +406,33 @@ class Sandbox:
         self.log.reset()
         self.limits.reset()
         return json_answer({"ok": True})
+
+
+def with_latin_path(environ: dict[str, Any]) -> dict[str, Any]:
+    """Paths travel as Latin-1 in WSGI; in-process transports may hand in plain Unicode."""
+    path = environ.get("PATH_INFO", "")
+    try:
+        path.encode("latin-1")
+    except UnicodeEncodeError:
+        return {**environ, "PATH_INFO": path.encode().decode("latin-1")}
+    return environ
+
+
+def is_api(request: Request) -> bool:
+    """Whether a request is one that an app makes: faults and the log are about those."""
+    path = request.path.lower()
+    return path.startswith(("/api.xro", "/connect"))
+
+
+def body_of(request: Request) -> dict[str, Any]:
+    """The JSON object of a control request; an empty body is an empty object."""
+    try:
+        body = json.loads(request.get_data() or b"{}", parse_float=Decimal)
+    except (ValueError, RecursionError) as error:
+        raise BadInput("The body must be a JSON object") from error
+    if not isinstance(body, dict):
+        raise BadInput("The body must be a JSON object")
+    return body
 
 
 def _redirect(address: str) -> Response:

@@ -175,11 +175,16 @@ def edit_line(
     store: Store, ledger: Ledger, invoice_id: str, line_id: str, now: datetime, **changes: object
 ) -> Invoice:
     """Change one line: ``unit_amount``, ``quantity``, ``description`` and so on."""
-    invoice = found(ledger, invoice_id)
+    with store.lock:
+        lines = with_line(found(ledger, invoice_id), line_id, **changes)
+        return edit_invoice(store, ledger, invoice_id, now, lines=lines)
+
+
+def with_line(invoice: Invoice, line_id: str, **changes: object) -> list[Line]:
+    """The invoice's lines with one of them changed, not yet priced."""
     if line_id not in {line.id for line in invoice.lines}:
         raise Refused(NOT_FOUND)
-    lines = [replace(x, **changes) if x.id == line_id else x for x in invoice.lines]
-    return edit_invoice(store, ledger, invoice_id, now, lines=lines)
+    return [replace(x, **changes) if x.id == line_id else x for x in invoice.lines]
 
 
 def edit_silently(store: Store, ledger: Ledger, invoice_id: str, **changes: object) -> Invoice:

@@ -5,7 +5,7 @@ Amounts keep trailing zeros as raw Xero text does (``4.00``); dates are ``/Date(
 
 from calendar import timegm
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
@@ -29,12 +29,13 @@ from xero_sandbox.store import Ledger
 
 Json = dict[str, Any]
 to_json = msgspec.json.Encoder(decimal_format="number").encode
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PHONES = ("DDI", "DEFAULT", "FAX", "MOBILE")
 
 
 def stamp(moment: datetime) -> str:
     """An instant: ``/Date(ms+0000)/`` (3.9)."""
-    return f"/Date({int(moment.timestamp()) * 1000 + moment.microsecond // 1000}+0000)/"
+    return f"/Date({(moment - EPOCH) // timedelta(milliseconds=1)}+0000)/"
 
 
 def day(value: date) -> str:
@@ -229,7 +230,6 @@ def contact_json(ledger: Ledger, contact: Contact, variant: str) -> Json:
         "Addresses": addresses_json(contact),
         "Phones": phones_json(contact),
         "UpdatedDateUTC": stamp(contact.updated),
-        "UpdatedDateUTCString": stamp_string(contact.updated),
         "ContactGroups": [],
         "ContactPersons": [],
         "IsSupplier": "ACCPAY" in types,

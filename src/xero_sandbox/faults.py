@@ -1,0 +1,368 @@
+"""Faults that can be switched on, one rule each: what to spoil, when, and how.
+
+A rule matches requests by method, a part of the path (any letter case) and organisation. It
+fires from the ``nth`` match on, ``count`` times (null: until it is removed), or for ``seconds``
+after its first match. Rules may be combined; they apply in the order they were added, and of
+those that answer in Xero's place only the first does, the others wait for the next request.
+
+Faults of the connection (``reset_before``, ``lose_answer``, ``reset_mid_body``, ``drip``) do the
+real thing on the server; mounted in process they raise ``ConnectionResetError`` to the caller,
+and ``drip`` only sleeps through the clock that was handed in.
+"""
+
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from email.utils import format_datetime
+from itertools import count as counter
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import msgspec
+from msgspec.structs import replace
+from werkzeug.wrappers import Request, Response
+
+from xero_sandbox.api import denied_answer, json_answer
+from xero_sandbox.mangles import HARMLESS, MANGLES, mangled
+from xero_sandbox.oauth import Denied
+
+if TYPE_CHECKING:
+    from xero_sandbox.app import Sandbox
+
+__all__ = ["HARMLESS", "KINDS", "MANGLES", "Faults", "Rule"]
+
+PAGE = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
+OFFLINE = "The Organisation is offline"
+BARRED, HIDDEN = "xero_sandbox.barred", "xero_sandbox.hidden"
+"""Where a rule leaves scopes taken away and organisations hidden, in the WSGI environment."""
+
+
+class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """One fault. ``parameters`` depend on the kind, see ``KINDS``."""
+
+    kind: str
+    method: str = ""
+    path: str = ""
+    tenant: str = ""
+    nth: int = 1
+    count: int | msgspec.UnsetType | None = msgspec.UNSET
+    seconds: float | None = None
+    parameters: dict[str, Any] = {}
+    id: str = ""
+    seen: int = 0
+    fired: int = 0
+    until: datetime | None = None
+
+    def matches(self, request: Request) -> bool:
+        """Whether this request is meant."""
+        tenant = request.headers.get("xero-tenant-id", "").lower()
+        return (
+            self.method.upper() in ("", request.method)
+            and self.path.lower() in request.path.lower()
+            and self.tenant.lower() in ("", tenant)
+        )
+
+    def fires(self, now: datetime, answered: bool) -> bool:
+        """Count a match and say whether the fault happens this time."""
+        self.seen += 1
+        if self.seen < self.nth or (answered and self.kind in ANSWERING):
+            return False
+        if self.seconds is not None:
+            self.until = self.until or now + timedelta(seconds=self.seconds)
+            if now >= self.until:
+                return False
+        if self.count is not None and self.fired >= int(self.count or 0):
+            return False
+        self.fired += 1
+        return True
+
+
+Before = Callable[["Sandbox", Rule, Request], Response | None]
+After = Callable[["Sandbox", Rule, Request, Response], None]
+
+
+def delay(sandbox: "Sandbox", rule: Rule, request: Request) -> None:
+    """Wait ``delay`` seconds (default 5), then do what was asked: a late effect."""
+    sandbox.sleep(_seconds(rule))
+
+
+def timeout_before(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
+    """Wait ``delay`` seconds (default 5), then a 504; nothing has been done."""
+    sandbox.sleep(_seconds(rule))
+    return _html(504, "Gateway Timeout")
+
+
+def reset_before(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
+    """Hang up before doing anything."""
+    raise hang_up(request)
+
+
+def limit_minute(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
+    """429 of the minute limit. ``retry_after``: see ``limit_day``; default 26 (2.1)."""
+    return _limited(sandbox, rule, "minute", "26")
+
+
+def limit_day(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
+    """429 of the day limit, default 66975 s. ``retry_after``: seconds, missing, date, absurd."""
+    return _limited(sandbox, rule, "day", "66975")
+
+
+def limit_app(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
+    """429 of the app's minute; real Xero's literal is unknown (2.1)."""
+    return _limited(sandbox, rule, "appminute", "missing")
+
+
+def limit_concurrent(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
+    """429 of five at once: no Retry-After (2.1)."""
+    return _limited(sandbox, rule, "concurrent", "missing")
+
+
+def error_500(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
+    """500 with an HTML page."""
+    return _html(500, "Internal Server Error")
+
+
+def error_502(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
+    """502 with an HTML page."""
+    return _html(502, "Bad Gateway")
+
+
+def error_503(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
+    """503 with an HTML page; give ``seconds`` for an outage of some length."""
+    return _html(503, "Service Unavailable")
+
+
+def error_504(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
+    """504 with an HTML page."""
+    return _html(504, "Gateway Timeout")
+
+
+def offline(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
+    """503 with the plain text of 2.2; ``text`` for another one."""
+    text = str(rule.parameters.get("text", OFFLINE))
+    return Response(text, 503, content_type="text/plain; charset=utf-8")
+
+
+def invalid_grant(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
+    """The token endpoint says that the refresh token is dead (1.4)."""
+    return json_answer({"error": "invalid_grant"}, 400)
+
+
+def forbidden(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
+    """403 for the matched organisation, or for all (1.7)."""
+    return denied_answer(Denied(403, "AuthenticationUnsuccessful"))
+
+
+def expire_tokens(sandbox: "Sandbox", rule: Rule, request: Request) -> None:
+    """Every access token issued so far has expired, from this request on."""
+    sandbox.identity.expire_tokens()
+
+
+def revoke_consent(sandbox: "Sandbox", rule: Rule, request: Request) -> None:
+    """The user takes all access back, just before this request."""
+    sandbox.identity.revoke_all()
+
+
+def reset_demo(sandbox: "Sandbox", rule: Rule, request: Request) -> None:
+    """The demo company is made anew: same name, new tenant and organisation id (6.19).
+
+    ``tenant`` in the parameters says which; else the one that the request is for.
+    """
+    wanted = rule.parameters.get("tenant") or request.headers.get("xero-tenant-id", "")
+    ledger = sandbox.store.ledgers.get(str(wanted).lower())
+    if ledger:
+        old = ledger.organisation
+        new = replace(old, id=str(uuid4()), organisation_id=str(uuid4()))
+        sandbox.store.move_organisation(old.id, new)
+
+
+def remove_scope(sandbox: "Sandbox", rule: Rule, request: Request) -> None:
+    """The token lacks the scopes in ``scope`` (separated by spaces) for this request."""
+    barred = str(rule.parameters.get("scope", "")).split()
+    request.environ[BARRED] = request.environ.get(BARRED, frozenset()) | frozenset(barred)
+
+
+def hide_tenant(sandbox: "Sandbox", rule: Rule, request: Request) -> None:
+    """The organisation in ``tenant`` is gone from /connections, and its calls give 403."""
+    hidden = {str(rule.parameters.get("tenant", "")).lower()}
+    request.environ[HIDDEN] = request.environ.get(HIDDEN, frozenset()) | hidden
+
+
+def timeout_after(sandbox: "Sandbox", rule: Rule, request: Request, response: Response) -> None:
+    """Do what was asked, wait ``delay`` seconds (default 5), then a 504."""
+    sandbox.sleep(_seconds(rule))
+    response.status_code = 504
+    response.set_data(PAGE.format("Gateway Timeout"))
+    response.headers["Content-Type"] = "text/html"
+
+
+def lose_answer(sandbox: "Sandbox", rule: Rule, request: Request, response: Response) -> None:
+    """Do what was asked, then hang up without an answer."""
+    raise hang_up(request)
+
+
+def reset_mid_body(sandbox: "Sandbox", rule: Rule, request: Request, response: Response) -> None:
+    """Send half of the body, then hang up."""
+    body = response.get_data()
+    length = len(body)
+
+    def halves() -> Iterator[bytes]:
+        yield body[: length // 2]
+        raise hang_up(request)
+
+    response.response = halves()
+    response.headers["Content-Length"] = str(length)
+
+
+def drip(sandbox: "Sandbox", rule: Rule, request: Request, response: Response) -> None:
+    """Send ``bytes`` at a time (default 1), ``delay`` seconds apart (default 1)."""
+    body = response.get_data()
+    step = max(int(rule.parameters.get("bytes", 1)), 1)
+    pause = float(rule.parameters.get("delay", 1))
+
+    def drops() -> Iterator[bytes]:
+        for start in range(0, len(body), step):
+            sandbox.sleep(pause)
+            yield body[start : start + step]
+
+    response.response = drops()
+    response.headers["Content-Length"] = str(len(body))
+
+
+def mangle(sandbox: "Sandbox", rule: Rule, request: Request, response: Response) -> None:
+    """Spoil a 200; ``mangle`` names how (or use the mangle's name as the kind)."""
+    name = rule.kind if rule.kind in MANGLES else str(rule.parameters["mangle"])
+    mangled(response, name, rule.parameters.get("rows") == "all")
+
+
+BEFORE: dict[str, Before] = {
+    action.__name__: action
+    for action in (
+        delay, timeout_before, reset_before, limit_minute, limit_day, limit_app,
+        limit_concurrent, error_500, error_502, error_503, error_504, offline, invalid_grant,
+        forbidden, expire_tokens, revoke_consent, reset_demo, remove_scope, hide_tenant,
+    )
+}  # fmt: skip
+AFTER: dict[str, After] = {
+    "timeout_after": timeout_after,
+    "lose_answer": lose_answer,
+    "mangle": mangle,
+    **dict.fromkeys(MANGLES, mangle),
+}
+SENDING: dict[str, After] = {"reset_mid_body": reset_mid_body, "drip": drip}
+LASTING = {"remove_scope", "hide_tenant", "forbidden"}
+ANSWERING = {
+    "timeout_before", "reset_before", "limit_minute", "limit_day", "limit_app",
+    "limit_concurrent", "error_500", "error_502", "error_503", "error_504", "offline",
+    "invalid_grant", "forbidden",
+}  # fmt: skip
+"""Kinds that answer in Xero's place."""
+USUAL_PATH = {
+    "invalid_grant": "/connect/token",
+    "forbidden": "/api.xro",
+    **dict.fromkeys(("mangle", *MANGLES), "/api.xro"),
+}
+"""Where a kind applies when the rule does not say."""
+AT_ONCE = {"expire_tokens", "revoke_consent", "reset_demo"}
+"""Without method, path and organisation these happen as soon as they are switched on."""
+KINDS: dict[str, str] = {
+    **{
+        name: " ".join((action.__doc__ or "").split())
+        for name, action in {**BEFORE, **AFTER, **SENDING}.items()
+    },
+    **MANGLES,
+}
+"""Every kind by name, with what it does."""
+
+
+class BadRule(Exception):
+    """A rule that cannot be; the sentence says why."""
+
+
+class Faults:
+    """The rules switched on."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rules: dict[str, Rule] = {}
+        self._ids = counter(1)
+
+    def add(self, body: Any) -> Rule:
+        """Check and add a rule given as JSON."""
+        try:
+            rule = msgspec.convert(body, Rule)
+        except msgspec.ValidationError as error:
+            raise BadRule(str(error)) from error
+        if rule.kind not in KINDS:
+            raise BadRule(f"There is no fault '{rule.kind[:60]}'. There are: {', '.join(KINDS)}")
+        if rule.kind == "mangle" and str(rule.parameters.get("mangle")) not in MANGLES:
+            raise BadRule(f"There is no such mangle. There are: {', '.join(MANGLES)}")
+        rule.path = rule.path or USUAL_PATH.get(rule.kind, "")
+        if rule.count is msgspec.UNSET:
+            lasting = rule.kind in LASTING or rule.seconds is not None
+            rule.count = None if lasting else 1
+        rule.id = str(next(self._ids))
+        with self._lock:
+            self._rules[rule.id] = rule
+        return rule
+
+    def rules(self) -> list[Rule]:
+        """All rules in order."""
+        with self._lock:
+            return list(self._rules.values())
+
+    def remove(self, rule_id: str | None = None) -> None:
+        """Switch one rule off, or all."""
+        with self._lock:
+            if rule_id is None:
+                self._rules.clear()
+            else:
+                self._rules.pop(rule_id, None)
+
+    def firing(self, request: Request, now: datetime) -> list[Rule]:
+        """The rules that happen to this request."""
+        firing: list[Rule] = []
+        with self._lock:
+            for rule in self._rules.values():
+                answered = any(r.kind in ANSWERING for r in firing)
+                if rule.matches(request) and rule.fires(now, answered):
+                    firing.append(rule)
+        return firing
+
+
+def hang_up(request: Request) -> ConnectionResetError:
+    """Reset the connection of a served request; the error to raise in any case."""
+    connection: socket.socket | None = request.environ.get("werkzeug.socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+    return ConnectionResetError("The sandbox hung up on purpose")
+
+
+def _seconds(rule: Rule) -> float:
+    return float(rule.parameters.get("delay", 5))
+
+
+def _html(status: int, title: str) -> Response:
+    return Response(PAGE.format(title), status, content_type="text/html; charset=utf-8")
+
+
+def _limited(sandbox: "Sandbox", rule: Rule, problem: str, usual: str) -> Response:
+    """A 429 as recorded: empty, no content type (2.1)."""
+    response = Response(b"", 429)
+    del response.headers["Content-Type"]
+    left = {"minute": "X-MinLimit-Remaining", "day": "X-DayLimit-Remaining"}
+    response.headers["X-Rate-Limit-Problem"] = problem
+    response.headers[left.get(problem, "X-AppMinLimit-Remaining")] = (
+        "9900" if problem == "concurrent" else "0"
+    )
+    wanted = str(rule.parameters.get("retry_after", usual))
+    if wanted == "date":
+        wanted = format_datetime(sandbox.clock.now() + timedelta(minutes=1), usegmt=True)
+    if wanted == "absurd":
+        wanted = "99999999999999"
+    if wanted != "missing":
+        response.headers["Retry-After"] = wanted
+    return response

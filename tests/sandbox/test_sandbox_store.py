@@ -1,0 +1,128 @@
+"""What is written survives: the SQLite file behind the store."""
+
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from conftest import NOW, REDIRECT, Xero
+
+from xero_sandbox import FrozenClock, Store, create_app
+from xero_sandbox.model import Contact, sql_guid_key
+from xero_sandbox.oauth import App
+from xero_sandbox.seed import big_organisation, seed
+from xero_sandbox.store import Table
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "xero.sqlite3"
+
+
+def open_xero(store: Store, clock: FrozenClock) -> Xero:
+    app = App(client_id="cid", client_secret="secret", redirect_uris=(REDIRECT,))
+    return Xero(create_app(store, clock=clock, app=app))
+
+
+def test_books_and_access_survive_a_restart(file: Path, clock: FrozenClock) -> None:
+    first = Store(file)
+    seed(first, 1, NOW)
+    xero = open_xero(first, clock)
+    xero.connect()
+    xero.act("edit-invoice", tenant="Demo Company (UK)", invoice="INV-0001", reference="kept")
+    access, refresh = xero.access, xero.refresh
+    first.close()
+
+    second = Store(file)
+    again = open_xero(second, clock)
+    again.access, again.refresh = access, refresh
+    assert again.get("Invoices/INV-0001").json()["Invoices"][0]["Reference"] == "kept"
+    assert again.refreshed().status_code == 200
+    for tenant, ledger in first.ledgers.items():
+        other = second.ledgers[tenant]
+        assert other.organisation == ledger.organisation
+        assert other.invoices.rows == ledger.invoices.rows
+        assert other.payments.rows == ledger.payments.rows
+        assert other.invoices.by_updated == ledger.invoices.by_updated
+        assert other.payments_of == ledger.payments_of
+    second.close()
+
+
+def test_what_is_answered_is_already_in_the_file(file: Path, clock: FrozenClock) -> None:
+    """A process killed right after an answer has lost nothing: no close is needed."""
+    first = Store(file)
+    seed(first, 1, NOW)
+    xero = open_xero(first, clock)
+    xero.connect()
+    xero.act("disconnect", tenant="Demo Company (UK)")
+    second = Store(file)
+    assert [c.tenant_id for c in second.connections.values()] == [xero.tenant("NZ")]
+    assert xero.refresh in second.refresh_tokens
+    second.close()
+    first.close()
+
+
+def test_a_demo_reset_survives_too(file: Path, clock: FrozenClock) -> None:
+    store = Store(file)
+    seed(store, 1, NOW)
+    xero = open_xero(store, clock)
+    old = xero.tenant()
+    xero.http.post("/sandbox/faults", json={"kind": "reset_demo", "parameters": {"tenant": old}})
+    again = Store(file)
+    assert set(again.ledgers) == set(store.ledgers)
+    assert old not in again.ledgers
+    assert len(again.ledgers[xero.tenant()].invoices.rows) == 68
+    again.close()
+    store.close()
+
+
+def test_a_table_stays_in_order_through_changes(clock: FrozenClock) -> None:
+    table: Table[Contact] = Table()
+    ids = [str(uuid4()) for _ in range(50)]
+    for index, contact_id in enumerate(ids):
+        moment = NOW + timedelta(seconds=index % 7)
+        table.put(Contact(id=contact_id, name="x", updated=moment))
+    for contact_id in ids[::3]:
+        table.put(Contact(id=contact_id, name="y", updated=NOW + timedelta(seconds=99)))
+    assert len(table.by_id) == len(table.by_updated) == 50
+    assert [i for _, i in table.by_id] == sorted(ids, key=sql_guid_key)
+    stamps = [(r.updated, sql_guid_key(r.id)) for r in table.since(None)]
+    assert stamps == sorted(stamps)
+    late = list(table.since(NOW + timedelta(seconds=50)))
+    assert {r.name for r in late} == {"y"}
+
+
+def test_a_rendered_row_is_forgotten_when_anything_in_it_changes(connected: Xero) -> None:
+    uk = "Demo Company (UK)"
+
+    def row() -> dict:
+        rows = connected.get("Invoices", InvoiceNumbers="INV-0061", page="1").json()["Invoices"]
+        return rows[0]
+
+    ledger = connected.sandbox.store.ledgers[connected.tenant()]
+    contact = next(c for c in ledger.contacts.rows.values() if c.name == "City Agency")
+    connected.act(
+        "create-invoice", tenant=uk, contact=contact.id, description="x", unit_amount="10"
+    )
+    assert row()["Payments"] == []
+    paid = connected.act("record-payment", tenant=uk, invoice="INV-0061", amount="1").json()
+    assert len(row()["Payments"]) == 1
+    connected.act("remove-payment", tenant=uk, payment=paid["PaymentID"])
+    assert row()["Payments"] == []
+    connected.act("rename-contact", tenant=uk, contact=contact.id, name="Town Agency")
+    assert row()["Contact"]["Name"] == "Town Agency"
+
+
+def test_a_big_organisation_is_read_in_pages_of_a_thousand(clock: FrozenClock) -> None:
+    store = Store()
+    tenant = big_organisation(store, 3, NOW, 2_500)
+    xero = open_xero(store, clock)
+    xero.connect("GB")
+    assert xero.tenant() == tenant
+    sizes = [
+        len(
+            xero.get("Invoices", page=str(p), pageSize="1000", order="InvoiceID").json()["Invoices"]
+        )
+        for p in (1, 2, 3)
+    ]
+    assert sizes == [1000, 1000, 500]
