@@ -8,7 +8,7 @@ decide with core, write set-based. Nothing here talks to the network.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -231,12 +231,13 @@ def _plan(connection: Connection, page: Sequence[Incoming], run: Run) -> _Plan:
         .defer("raw")
     }
     edited = _edited_rows(connection, list(links.values()))
+    survivors = clients.survivors(connection)
     for incoming in page:
         link = links.get(incoming.row.invoice_id)
         if link is None:
             _plan_new(plan, incoming)
         else:
-            _plan_known(plan, link, incoming, edited.get(link.bill_id), run)
+            _plan_known(plan, link, incoming, edited.get(link.bill_id), survivors, run)
     return plan
 
 
@@ -249,16 +250,22 @@ def _plan_new(plan: _Plan, incoming: Incoming) -> None:
 
 
 def _plan_known(
-    plan: _Plan, link: Link, incoming: Incoming, row: BillFields | None, run: Run
+    plan: _Plan,
+    link: Link,
+    incoming: Incoming,
+    row: BillFields | None,
+    survivors: Mapping[str, str],
+    run: Run,
 ) -> None:
     """Decide for an invoice that is a bill here."""
     held_at, said_at = link.remote_updated_at, incoming.row.remote_updated_at
     if held_at is not None and said_at < held_at:
         plan.tally.unchanged += 1  # an older version never overwrites a newer one (I-10)
         return
-    base = bulk.base_of(link.base)
+    base = _of_survivor(bulk.base_of(link.base), survivors)
     local = base if row is None else row
-    decision = merge(base, local, incoming.row.fields, read_only=True)
+    remote = _of_survivor(incoming.row.fields, survivors)
+    decision = merge(base, local, remote, read_only=True)
     if not decision.taken:
         plan.agreed.append((link.pk, incoming))
         plan.tally.unchanged += 1
@@ -267,6 +274,12 @@ def _plan_known(
     plan.tally.changed += 1
     if run.kind == Run.Kind.AUDIT and said_at == held_at:
         plan.tally.drift += 1  # Xero changed it without a new stamp (api-facts 3.2)
+
+
+def _of_survivor(bill: BillFields, survivors: Mapping[str, str]) -> BillFields:
+    """The bill as of the contact that its own was merged into: that is no change any more."""
+    survivor = survivors.get(bill.client)
+    return bill if survivor is None else replace(bill, client=survivor)
 
 
 def _edited_rows(connection: Connection, links: list[Link]) -> dict[int, BillFields]:
@@ -295,10 +308,9 @@ def _stop_at_mass_void(connection: Connection, plan: _Plan) -> None:
 
 def _carry_out(run: Run, connection: Connection, plan: _Plan, now: datetime) -> None:
     business = connection.business_id
-    everything = [*plan.new, *(incoming for _, incoming, _, _ in plan.changed)]
-    client_ids = clients.ensure(
-        connection, {UUID(i.row.fields.client): i.contact_name for i in everything}, now
-    )
+    contacts = {UUID(i.row.fields.client): i.contact_name for i in plan.new}
+    contacts |= {UUID(d.bill.client): i.contact_name for _, i, d, _ in plan.changed}
+    client_ids = clients.ensure(connection, contacts, now)
     keys = bulk.allocate("bills_bill", len(plan.new))
     created = [
         (pk, client_ids[UUID(i.row.fields.client)], i.row.fields)

@@ -27,6 +27,12 @@ def contact_id_of(client: Client) -> str:
     return str(link.contact_id) if link else ""
 
 
+def survivors(connection: Connection) -> dict[str, str]:
+    """ContactID → the contact that it was merged into, for those that were (I-4)."""
+    merged = ClientLink.objects.filter(connection=connection, merged_to__isnull=False)
+    return {str(a): str(b) for a, b in merged.values_list("contact_id", "merged_to")}
+
+
 def ensure(connection: Connection, contacts: Mapping[UUID, str], now: datetime) -> dict[UUID, int]:
     """Client ids for these contacts (id → name on the invoice), made where there are none.
 
@@ -114,8 +120,11 @@ def update(
 
 def _merge(connection: Connection, loser: UUID, survivor: UUID, run_id: int, now: datetime) -> None:
     """Xero merged a contact into another: its bills move to the survivor's client (I-4)."""
-    link = ClientLink.objects.filter(connection=connection, contact_id=loser).first()
-    if link is None or link.merged_to == survivor:
+    links = ClientLink.objects.filter(connection=connection)
+    link = links.filter(contact_id=loser).first()
+    next_one = links.filter(contact_id=survivor, merged_to__isnull=False).first()
+    survivor = (next_one and next_one.merged_to) or survivor
+    if link is None or survivor in (link.merged_to, loser):
         return
     target = ensure(connection, {survivor: ""}, now)[survivor]
     bills = list(Bill.objects.filter(client_id=link.client_id).values_list("pk", flat=True))
@@ -137,4 +146,4 @@ def _merge(connection: Connection, loser: UUID, survivor: UUID, run_id: int, now
     Bill.objects.filter(pk__in=bills).update(client_id=target, updated_at=now)
     # A chain of merges always leads to its last survivor.
     chain = Q(contact_id=loser) | Q(merged_to=loser)
-    ClientLink.objects.filter(chain, connection=connection).update(merged_to=survivor)
+    links.filter(chain).update(merged_to=survivor)

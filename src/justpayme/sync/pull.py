@@ -202,24 +202,24 @@ class Pull:
             ask = cursors.request(position)
             page = fetch(ask.page, ask.since, ask.by_id)
             position, complete = cursors.advance(position, _answer(page, key))
+            if complete and endpoint.startswith("audit-"):
+                position = cursors.Position()  # the next audit starts at its first page again
             write(page, position)
             if complete:
                 break
         else:
             raise Problem("stopped", f"{endpoint} had no end")
-        if endpoint.startswith("audit-"):
-            Cursor.objects.filter(connection=self.run.connection, endpoint=endpoint).delete()
 
     def _fresh(
         self, kind: Record.Kind, rows: Sequence[Any], key: Callable[[Any], Key]
     ) -> list[Any]:
-        """The rows that we don't hold in exactly this version."""
+        """The rows that are newer than what we hold (I-10)."""
         keys = {key(row): row for row in rows}
         held = Record.objects.filter(
             connection=self.run.connection, kind=kind, remote_id__in=[k.id for k in keys]
         )
-        known = {Key(*found) for found in held.values_list("remote_id", "updated_at")}
-        return [row for found, row in keys.items() if found not in known]
+        known = dict(held.values_list("remote_id", "updated_at"))
+        return [row for found, row in keys.items() if _is_newer(found, known.get(found.id))]
 
     def _keep(
         self,
@@ -240,6 +240,10 @@ class Key(msgspec.Struct, frozen=True):
 
     id: str
     updated: datetime | None
+
+
+def _is_newer(found: Key, held: datetime | None) -> bool:
+    return held is None or (found.updated is not None and found.updated > held)
 
 
 def load(connection: Connection, endpoint: str) -> cursors.Position:

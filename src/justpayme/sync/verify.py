@@ -19,7 +19,7 @@ from justpayme.bills.models import Bill
 from justpayme.core.bill import Status
 from justpayme.core.merge import changes
 from justpayme.sync import calls, clients
-from justpayme.sync.models import ClientLink, Connection, Link
+from justpayme.sync.models import Connection, Link
 from justpayme.xero import wire
 from justpayme.xero.client import Clock, Page, XeroClient
 from justpayme.xero.translate import in_scope, to_bill, to_credits, to_payment
@@ -92,7 +92,7 @@ def _compare_page(
         .prefetch_related("bill__lines", "bill__payments")
         .defer("raw", "base")
     )
-    survivors = _survivors(connection)
+    survivors = clients.survivors(connection)
     held = {link.invoice_id: link.bill for link in links}
     for invoice_id, invoice in by_id.items():
         seen.add(invoice_id)
@@ -105,12 +105,6 @@ def _compare_page(
             report.differences.append(
                 Difference(None, str(invoice_id), number, "bill", None, "missing here")
             )
-
-
-def _survivors(connection: Connection) -> dict[str, str]:
-    """ContactID → the contact it was merged into."""
-    merged = ClientLink.objects.filter(connection=connection, merged_to__isnull=False)
-    return {str(a): str(b) for a, b in merged.values_list("contact_id", "merged_to")}
 
 
 def _differences(
