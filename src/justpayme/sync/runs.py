@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from django.db import DatabaseError, transaction
 from django.db import connections as databases
-from django.db import transaction
 from django.db.models import F
 
 from justpayme.accounts.models import User
@@ -71,6 +71,8 @@ def sole(connection_id: int) -> Iterator[bool]:
             row = cursor.fetchone()
         yield bool(row and row[0])
     finally:
+        with suppress(DatabaseError):  # closing alone frees the lock too, but a moment later
+            own.cursor().execute("SELECT pg_advisory_unlock_all()")
         own.close()
         with _mine_lock:
             _mine.discard(connection_id)
