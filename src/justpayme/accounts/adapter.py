@@ -7,11 +7,14 @@ import os
 from typing import Any, cast
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
 from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 
 from justpayme.accounts import security_log
@@ -66,14 +69,29 @@ class AccountAdapter(DefaultAccountAdapter):
         email: str | None = None,
     ) -> None:
         """allauth calls this once for every change of credentials: write it down, then tell."""
-        _record(template_prefix.rpartition("/")[2], self.request, cast(User, user))
-        super().send_notification_mail(template_prefix, user, context, email)
+        person = cast(User, user)
+        _record(template_prefix.rpartition("/")[2], self.request, person)
+        super().send_notification_mail(template_prefix, user, context, email or person.email)
 
     def reauthenticate(self, user: AbstractBaseUser, password: str) -> bool:
         """Check the password of the person who is signed in, under the limits of signing in."""
         email = cast(User, user).email
         found = self.authenticate(context.request, email=email, password=password)
         return found is not None and found.pk == user.pk
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """Start using a confirmed address; not if somebody has got an account with it since."""
+        try:
+            with transaction.atomic():
+                return bool(super().confirm_email(request, email_address))
+        except IntegrityError:
+            template = "account/messages/email_confirmation_failed.txt"
+            self.add_message(request, messages.ERROR, template, {"email": email_address.email})
+            return False
+
+    def can_delete_email(self, email_address: EmailAddress) -> bool:
+        """The address that she signs in with stays until another one is confirmed."""
+        return bool(email_address.email != email_address.user.email)
 
     def add_message(
         self,

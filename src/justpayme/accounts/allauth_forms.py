@@ -5,11 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account import forms as account
+from allauth.account.internal.flows.email_verification import send_verification_email_to_address
+from allauth.account.models import EmailAddress
+from allauth.core import context
 from allauth.mfa.base import forms as mfa
 from allauth.mfa.totp import forms as totp
 from django import forms
+from django.core.validators import MaxLengthValidator
+from django.db import transaction
+from django.http import HttpRequest
 
+from justpayme.accounts import security_log
 from justpayme.accounts.fields import REQUIRED
+from justpayme.accounts.models import User
 
 PASSWORD_HINT = "At least 10 characters. A few unrelated words are good."  # noqa: S105
 CODE_HINT = "Six digits from your authenticator app, or one of your recovery codes."
@@ -23,6 +31,7 @@ LABELS = {
     "password2": "Password, once more",
 }
 HINTS = {"password1": PASSWORD_HINT}
+MAX_EMAIL = 254
 
 
 class OurWords:
@@ -40,6 +49,9 @@ class OurWords:
                 field.help_text = (HINTS | self.hints).get(name, "")
             field.widget.attrs.pop("placeholder", None)
             field.error_messages |= REQUIRED
+            if isinstance(field, forms.EmailField):
+                field.validators.append(MaxLengthValidator(MAX_EMAIL))
+                field.widget.attrs["maxlength"] = MAX_EMAIL
 
 
 class LoginForm(OurWords, account.LoginForm):
@@ -48,7 +60,6 @@ class LoginForm(OurWords, account.LoginForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["login"].widget.attrs["autocomplete"] = "username"
-        self.fields["login"].max_length = 254
         self.fields["remember"].label = "Keep me signed in on this device for 14 days"
 
 
@@ -60,6 +71,19 @@ class ChangeEmailForm(OurWords, account.AddEmailForm):
     """A new address; it takes the place of the old one once it is confirmed."""
 
     labels = {"email": "New e-mail address"}
+
+    def save(self, request: HttpRequest) -> EmailAddress:
+        """Remember the address and send the link to it.
+
+        allauth's own way drops the current address when it was never confirmed, and with
+        it the way to sign in; here it stays until the new one is confirmed.
+        """
+        with transaction.atomic():
+            waiting = EmailAddress.objects.filter(user=self.user, verified=False)
+            waiting.exclude(email=self.user.email).delete()
+            added = EmailAddress.objects.create(user=self.user, email=self.cleaned_data["email"])
+        send_verification_email_to_address(request, added)
+        return added
 
 
 class ChangePasswordForm(OurWords, account.ChangePasswordForm):
@@ -82,13 +106,33 @@ class ReauthenticateForm(OurWords, account.ReauthenticateForm):
     """Show again that it is you, before something that matters."""
 
 
-class CodeForm(OurWords, mfa.AuthenticateForm):
+class LoggedCode:
+    """Writes down a wrong code."""
+
+    user: User
+
+    def clean_code(self) -> str:
+        """The code, if it is right."""
+        try:
+            return str(super().clean_code())  # type: ignore[misc]
+        except forms.ValidationError:
+            security_log.record(
+                action="code_refused",
+                business=None,
+                user=self.user,
+                address=security_log.address_of(context.request),
+                result="refused",
+            )
+            raise
+
+
+class CodeForm(LoggedCode, OurWords, mfa.AuthenticateForm):
     """The second step of signing in."""
 
     hints = {"code": CODE_HINT}
 
 
-class CodeAgainForm(OurWords, mfa.ReauthenticateForm):
+class CodeAgainForm(LoggedCode, OurWords, mfa.ReauthenticateForm):
     """Show again that it is you, with a code."""
 
     hints = {"code": CODE_HINT}

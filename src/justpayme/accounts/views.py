@@ -6,13 +6,14 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from allauth.account import views as allauth_views
 from allauth.account.internal.flows.login import perform_login
 from allauth.account.models import EmailAddress, Login
 from allauth.core import ratelimit
 from allauth.mfa.utils import is_mfa_enabled
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import ObjectDoesNotExist
+from django.core.exceptions import BadRequest, ObjectDoesNotExist
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -76,6 +77,15 @@ def account(request: BusinessRequest) -> HttpResponse:
         messages.success(request, "Your name is saved.")
         return redirect("accounts:account")
     return _page(request, "account", form, two_step=is_mfa_enabled(request.user))
+
+
+@login_required
+def email(request: BusinessRequest) -> HttpResponse:
+    """Change the address. Only a link sent to it makes an address the one to sign in with."""
+    if "action_primary" in request.POST:
+        raise BadRequest("Open the link that we sent to the new address to start using it.")
+    answer: HttpResponse = allauth_views.email(request)
+    return answer
 
 
 @GET_POST
