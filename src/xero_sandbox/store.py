@@ -100,6 +100,11 @@ class Ledger:
         for kind, rows in kinds.items():
             self._table(kind).load(rows)
 
+    def records(self) -> list[Business]:
+        """Everything in it, in no particular order."""
+        tables = (self.contacts, self.invoices, self.payments, self.credit_notes)
+        return [record for table in tables for record in table.rows.values()]
+
     def put(self, record: Business) -> None:
         """Add or replace one record; forget what was rendered from it."""
         old = self._table(type(record)).get(record.id)

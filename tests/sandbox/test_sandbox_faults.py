@@ -2,12 +2,11 @@
 
 import gzip
 import json
-import zlib
 from email.utils import parsedate_to_datetime
 
 import httpx2
 import pytest
-from conftest import Xero
+from sandbox_client import Xero
 
 from xero_sandbox import FrozenClock
 from xero_sandbox.faults import HARMLESS, KINDS, MANGLES
@@ -240,7 +239,7 @@ def test_every_mangle_changes_the_answer_and_keeps_200(connected: Xero, name: st
 def test_there_are_more_than_twenty_mangles_and_each_says_what_it_does() -> None:
     assert len(MANGLES) > 20
     assert all(MANGLES.values())
-    assert HARMLESS <= set(MANGLES)
+    assert set(MANGLES) >= HARMLESS
 
 
 def test_some_mangles_in_particular(connected: Xero) -> None:
@@ -262,9 +261,6 @@ def test_some_mangles_in_particular(connected: Xero) -> None:
     assert (empty["Invoices"], empty["pagination"]["itemCount"]) == ([], 68)
     with pytest.raises(EOFError):
         gzip.decompress(mangled("truncated_gzip"))
-    with pytest.raises((httpx2.DecodingError, zlib.error, json.JSONDecodeError)):
-        fault(connected, "truncated_gzip")
-        connected.get("Invoices").json()
 
 
 def test_every_row_can_be_spoilt(connected: Xero) -> None:
