@@ -22,7 +22,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 OVERLAP = timedelta(seconds=5)
-"""Read again this much before the newest stamp seen: stamps of one second may arrive late."""
+"""Read again this much: a row may become readable a little after its stamp, when its second has
+been read already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,11 @@ class Answer:
 class Position:
     """How far an endpoint has been read.
 
-    `importing`: the first import is under way and `page` is next; `started_at` is Xero's time
-    at its first page. Otherwise `since` is the increments' position and `page` > 1 only
-    inside a crowded second, whose readings are compared in `reading` and `last_reading`.
-    `newest` is the latest stamp seen in this increment.
+    `importing`: the first import is under way and `page` is next. Otherwise `since` is the
+    increments' position and `page` > 1 only inside a crowded second, whose readings are
+    compared in `reading` and `last_reading`. While a reading is under way, `started_at` is
+    Xero's time at its first page, `floor` where it started from, and `newest` the latest
+    stamp that it saw.
     """
 
     importing: bool = True
@@ -64,6 +66,7 @@ class Position:
     newest: datetime | None = None
     reading: int = 0
     last_reading: int | None = None
+    floor: datetime | None = None
 
 
 def request(position: Position) -> Ask:
@@ -89,7 +92,12 @@ def _advance_import(position: Position, answer: Answer) -> tuple[Position, bool]
 
 def _advance_increment(position: Position, answer: Answer) -> tuple[Position, bool]:
     newest = max(filter(None, (position.newest, *(s for s, _ in answer.rows))), default=None)
-    position = replace(position, newest=newest)
+    position = replace(
+        position,
+        newest=newest,
+        floor=position.floor or position.since,
+        started_at=position.started_at or answer.said_at,
+    )
     if position.page > 1 or _crowded(position, answer):
         return _advance_crowded(position, answer)
     if answer.pages <= 1:
@@ -118,12 +126,14 @@ def _advance_crowded(position: Position, answer: Answer) -> tuple[Position, bool
 
 
 def _finish(position: Position) -> Position:
-    """Ready for the next increment: start an overlap before the newest row seen, never earlier
+    """Ready for the next increment: an overlap before this one started, or before the newest
+    row seen if that is earlier. Not before its last row: what was stamped just before a page
+    was read may have become readable just after, on a page that we had passed. Never earlier
     than before (a position moves back only by an explicit full resync)."""
-    marks = [position.since] if position.since else []
-    if position.newest:
-        marks.append(whole_second(position.newest - OVERLAP))
-    return Position(importing=False, since=max(marks, default=None))
+    if position.newest is None or position.started_at is None:
+        return Position(importing=False, since=position.floor)
+    behind = whole_second(min(position.newest, position.started_at) - OVERLAP)
+    return Position(importing=False, since=max(position.floor or behind, behind))
 
 
 def whole_second(stamp: datetime) -> datetime:
@@ -141,7 +151,7 @@ def to_plain(position: Position) -> dict[str, object]:
 
 def from_plain(data: dict[str, object]) -> Position:
     """The inverse of `to_plain`."""
-    stamps = ("started_at", "since", "newest")
+    stamps = ("started_at", "since", "newest", "floor")
     return Position(
         **{
             name: datetime.fromisoformat(value)
