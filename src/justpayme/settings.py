@@ -18,6 +18,7 @@ BASE_DIR = Path(__file__).resolve().parent
 
 JUSTPAYME_HOME = CONFIG.home
 JUSTPAYME_BASE_URL = CONFIG.base_url
+JUSTPAYME_METRICS_TOKEN = CONFIG.metrics_token
 XERO_CLIENT_ID = CONFIG.xero_client_id
 XERO_CLIENT_SECRET = CONFIG.xero_client_secret
 XERO_WEBHOOK_KEY = CONFIG.xero_webhook_key
@@ -36,6 +37,7 @@ SECRET_KEY_FALLBACKS = list(CONFIG.secret_key_previous)
 INSTALLED_APPS = [
     # Ours first where templates of theirs are replaced.
     "justpayme.web",
+    "justpayme.runtime",
     "justpayme.accounts",
     "django.contrib.contenttypes",
     "django.contrib.auth",
@@ -60,6 +62,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "justpayme.web.middleware.ContentSecurityPolicy",
+    "justpayme.api.middleware.Probes",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -11,7 +11,6 @@ _ROOMS = [
     ("", "justpayme.accounts.urls"),
     ("account/", "justpayme.accounts.allauth_urls"),
     ("", "justpayme.web.urls"),
-    ("", "justpayme.web.urls"),
     ("", "justpayme.bills.urls"),
 ]
 

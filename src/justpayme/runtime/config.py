@@ -32,6 +32,7 @@ NAMES = (
     "JUSTPAYME_EMAIL_URL",
     "JUSTPAYME_HOME",
     "JUSTPAYME_LOG_LEVEL",
+    "JUSTPAYME_METRICS_TOKEN",
     "JUSTPAYME_POSTGRES_BIN",
     "JUSTPAYME_SECRET_KEY",
     "JUSTPAYME_SECRET_KEY_PREVIOUS",
@@ -89,6 +90,7 @@ class Config:
     xero_api_url: str
     postgres_bin: Path | None
     log_level: str
+    metrics_token: str = field(repr=False)
     debug: bool
 
     @property
@@ -150,6 +152,7 @@ def read(environment: Mapping[str, str], *, uid: int | None = None) -> Reading:
         xero_api_url=reader.address("XERO_API_URL", DEFAULT_XERO_API_URL),
         postgres_bin=reader.postgres_bin(),
         log_level=reader.log_level(),
+        metrics_token=reader.text("JUSTPAYME_METRICS_TOKEN"),
         debug=reader.debug(),
     )
     reader.judge_pairs(config)

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -20,6 +20,7 @@ from django.db import DatabaseError, connections
 from django.utils import timezone
 
 from justpayme.runtime.config import NAMES, Config, new_secret
+from justpayme.runtime.logs import set_up
 from justpayme.runtime.page import Form, forms
 from justpayme.runtime.parts import (
     migrate,
@@ -47,6 +48,10 @@ KEPT = ("JUSTPAYME_POSTGRES_BIN", "JUSTPAYME_LOG_LEVEL")
 """The settings of this environment that the demo takes over; all others are its own."""
 
 IMPORT_SECONDS = 300
+LAST_WORDS = 30
+"""Lines of each part's log that a failed --check prints."""
+SHOWN = 20
+"""Differences that --check prints in words."""
 
 
 class DemoError(Exception):
@@ -96,8 +101,17 @@ class Demo:
                 report = self._connected(supervisor)
                 self.say("comparing every bill with its invoice")
                 return self._verified(report)
+        except DemoError:
+            self._show_logs()
+            raise
         finally:
             self.forget()
+
+    def _show_logs(self) -> None:
+        """The last words of the parts, before their files are removed."""
+        for path in sorted((self.home / "logs").glob("*.log")):
+            lines = path.read_text(errors="replace").splitlines()[-LAST_WORDS:]
+            self.say("\n".join([f"--- {path.name}", *lines]))
 
     def stay(self) -> None:
         """Import if this is the first time, then keep in step until Ctrl-C."""
@@ -152,6 +166,8 @@ class Demo:
         self.config = usable_config()
         self.server = Server(self.home, find_binaries(self.config))
         self.environment = part_environment(self.config, self.server.url)
+        os.environ["JUSTPAYME_LOG_LEVEL"] = "WARNING"  # here; the parts write into their files
+        set_up("WARNING")
 
     def _keys(self) -> dict[str, str]:
         """The demo's secrets, kept in its home so that a second start can read its data."""
@@ -216,10 +232,13 @@ class Demo:
             )
 
     def _verified(self, report: Report) -> Report:
-        from justpayme.sync.verify import verify_connection
+        from justpayme.sync.clock import RealClock
+        from justpayme.sync.verify import verify
 
-        drift = verify_connection(_connections().get()).drift
-        return Report(**{**vars(report), "drift": drift})
+        found = verify(_connections().get(), RealClock())
+        for one in found.differences[:SHOWN]:
+            self.say(f"  {one.number} {one.field}: {one.ours!r} here, {one.xero!r} in Xero")
+        return replace(report, drift=found.drift)
 
     def _welcome(self, report: Report) -> None:
         self.say(
@@ -363,8 +382,8 @@ class Visitor:
         self.client.close()
 
     def sign_in(self, email: str, password: str) -> None:
-        """Fill in the sign-in form."""
-        page = self.client.get(f"{self.base_url}/account/login/")
+        """Open Settings > Integrations, and fill in the sign-in form that comes instead."""
+        page = self.client.get(f"{self.base_url}/settings/integrations/")
         form = self._form(page, lambda one: "password" in one.fields)
         form.fields.update(login=email, password=password)
         page = self._send(page, form)

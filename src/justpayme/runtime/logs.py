@@ -7,6 +7,7 @@ before it is written, at any depth.
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from logging.config import dictConfig
 from typing import Any
 
 import structlog
@@ -98,3 +99,9 @@ def logging_settings(level: str, *, terminal: bool | None = None) -> dict[str, A
             "django.server": {"handlers": [], "propagate": True},
         },
     }
+
+
+def set_up(level: str) -> None:
+    """Logs for a process that does not start Django, such as the supervisor."""
+    configure_structlog()
+    dictConfig(logging_settings(level))

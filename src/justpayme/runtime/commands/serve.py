@@ -4,6 +4,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from justpayme.runtime.command import OK, Command, CommandError
+from justpayme.runtime.logs import set_up
 from justpayme.runtime.parts import (
     add_address_arguments,
     database_server,
@@ -26,6 +27,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Database, migrations, web and worker, until Ctrl-C or SIGTERM."""
     config = serving_config()
+    set_up(config.log_level)
     host, port = listening_address(arguments, config)
     server = database_server(config)
     url = config.database_url or (server.url if server else "")

@@ -1,0 +1,131 @@
+"""`./justpayme` makes its environment once, from any folder, and explains what is missing."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RUN = "runpy.run_path(sys.argv[0], run_name='__main__')"
+PROGRAM = "import os, sys\nprint(os.getcwd(), *sys.argv[1:], sys.prefix)\n"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout in small: the real bootstrap, locks without packages, a program that prints."""
+    root = tmp_path / "a folder, ünusual"
+    (root / "src" / "justpayme").mkdir(parents=True)
+    (root / "src" / "justpayme" / "__init__.py").touch()
+    (root / "src" / "justpayme" / "cli.py").write_text(PROGRAM)
+    shutil.copy(ROOT / "justpayme", root / "justpayme")
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        (root / name).write_text("# nothing\n")
+    return root
+
+
+def run(
+    checkout: Path, *words: str, python: str = sys.executable, **extra: str
+) -> "subprocess.CompletedProcess[str]":
+    """Start it as a shell would, without uv on the path."""
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(checkout), **extra}
+    return subprocess.run(
+        [python, checkout / "justpayme", *words],
+        cwd="/",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_it_makes_the_environment_once_and_becomes_the_program(checkout: Path) -> None:
+    first = run(checkout, "serve", "--port", "1")
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == f"/ serve --port 1 {checkout}/.venv\n"
+    assert "making the environment" in first.stderr
+    again = run(checkout, "serve")
+    assert again.stderr == ""
+
+
+def test_it_renews_the_environment_when_the_lock_changes(checkout: Path) -> None:
+    run(checkout)
+    (checkout / "requirements.txt").write_text("# something else\n")
+    assert "installing requirements.txt" in run(checkout).stderr
+    assert run(checkout).stderr == ""
+
+
+def test_the_tests_add_their_own_lock(checkout: Path) -> None:
+    assert "requirements-dev.txt (2 of 2)" in run(checkout, "test").stderr
+    assert run(checkout, "serve").stderr == ""
+    (checkout / "requirements.txt").write_text("# something else\n")
+    assert "requirements-dev.txt (2 of 2)" in run(checkout, "serve").stderr
+
+
+def test_the_environment_may_live_elsewhere(checkout: Path, tmp_path: Path) -> None:
+    done = run(checkout, JUSTPAYME_VENV=str(tmp_path / "elsewhere"))
+    assert done.stdout.endswith(f"{tmp_path}/elsewhere\n")
+    assert not (checkout / ".venv").exists()
+
+
+def test_two_at_once_make_one_environment(checkout: Path) -> None:
+    command = [sys.executable, checkout / "justpayme"]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    ends = [(process.communicate(timeout=60), process.returncode) for process in both]
+    assert [code for _, code in ends] == [0, 0]
+    assert sum("installing" in words[1] for words, _ in ends) == 1
+
+
+def test_an_environment_whose_python_is_gone_is_made_again(checkout: Path) -> None:
+    run(checkout)
+    (checkout / ".venv" / "bin" / "python").unlink()
+    assert run(checkout).returncode == 0
+
+
+def test_a_package_without_its_hash_is_refused(checkout: Path) -> None:
+    (checkout / "requirements.txt").write_text("./nowhere\n")
+    done = run(checkout)
+    assert done.returncode == 2
+    assert "pip failed" in done.stderr
+
+
+def test_an_old_python_is_named_with_the_way_out(checkout: Path) -> None:
+    pretend = "import runpy, sys; sys.version_info = (3, 9, 2); sys.argv = sys.argv[1:]; "
+    script = str(checkout / "justpayme")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"{pretend} runpy.run_path(sys.argv[0], run_name='__main__')",
+            script,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "Python 3.11 or newer is needed and this is 3.9" in done.stderr
+
+
+def test_a_python_without_venv_is_told_which_package_to_install(checkout: Path) -> None:
+    hidden = checkout / "hide"
+    hidden.mkdir()
+    (hidden / "ensurepip.py").write_text("raise ImportError('not here')\n")
+    done = run(checkout, PYTHONPATH=str(hidden))
+    assert done.returncode == 2
+    assert "apt-get install python3-venv" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(checkout: Path) -> None:
+    (checkout / "file").touch()
+    done = run(checkout, JUSTPAYME_VENV=str(checkout / "file" / "venv"))
+    assert done.returncode == 2
+    assert "Set JUSTPAYME_VENV" in done.stderr
+    assert os.listdir(checkout / "src") == ["justpayme"]
