@@ -209,7 +209,7 @@ class LineForm(forms.Form):
         return LineEntry(**{name: self.cleaned_data[name] for name in names})
 
 
-class LineRows(BaseFormSet[LineForm]):
+class LineRows(BaseFormSet):
     """All the lines of a bill."""
 
     def initial_form_count(self) -> int:
@@ -243,7 +243,12 @@ class LineRows(BaseFormSet[LineForm]):
 
 
 LineSet = formset_factory(
-    LineForm, formset=LineRows, extra=0, can_delete=True, absolute_max=LINES_AT_MOST + 50
+    LineForm,
+    formset=LineRows,
+    extra=0,
+    can_delete=True,
+    max_num=LINES_AT_MOST + 50,
+    absolute_max=LINES_AT_MOST + 50,
 )
 
 
@@ -265,13 +270,9 @@ def typed_rows(data: Mapping[str, Any]) -> list[dict[str, Any]]:
         count = min(int(data.get("lines-TOTAL_FORMS", 0)), LINES_AT_MOST)
     except ValueError:
         count = 0
-    rows = [{n: data.get(f"lines-{i}-{n}", "") for n in names} for i in range(count)]
-    out = [f"lines-{i}-DELETE" in data for i in range(count)]
-    return [
-        row
-        for row, gone in zip(rows, out, strict=True)
-        if not gone and any(map(str.strip, row.values()))
-    ]
+    kept = [i for i in range(count) if f"lines-{i}-DELETE" not in data]
+    rows = [{n: data.get(f"lines-{i}-{n}", "") for n in names} for i in kept]
+    return [row for row in rows if any(map(str.strip, row.values()))]
 
 
 class WantedForm(forms.Form):

@@ -240,7 +240,7 @@ def summarise(books: Books, wanted: Wanted) -> Summary:
     soon = owed & Q(due_on__gte=books.day(), due_on__lte=books.today + SOON)
     paid = Q(status=Status.PAID, fully_paid_on__gte=books.today.replace(day=1))
     groups = narrowed(books, wanted, tab=False).values("status", "currency")
-    rows = groups.annotate(
+    rows: Any = groups.annotate(
         n=Count("pk"),
         owed_n=Count("pk", filter=owed),
         owed_sum=Sum("outstanding", filter=owed),
@@ -357,7 +357,7 @@ def _bill_row(books: Books, row: Mapping[str, Any]) -> BillRow:
     )
 
 
-# --- one bill --------------------------------------------------------------------------------------
+# --- one bill ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,7 +442,7 @@ def next_number(books: Books) -> str:
     return f"{start}{int(digits) + 1:0{len(digits)}d}"[:255]
 
 
-# --- clients ---------------------------------------------------------------------------------------
+# --- clients -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -476,7 +476,7 @@ def list_clients(
     rows = books.clients().annotate(name_key=Lower("name"))
     for word in q.split()[:SEARCH_WORDS]:
         rows = rows.filter(Q(name__icontains=word) | Q(email__icontains=word))
-    values = rows.values("id", "name", "email", "archived", "name_key", "link__connection_id")
+    values: Any = rows.values("id", "name", "email", "archived", "name_key", "link__connection_id")
     found = paging.read_page(values, CLIENT_KEYS, size=size, after=after, before=before)
     owed = balances(books, [row["id"] for row in found.rows])
     return Page([_client_row(books, row, owed) for row in found.rows], found.before, found.after)
@@ -544,7 +544,7 @@ def choosable_clients(books: Books, size: int = 2000) -> list[tuple[int, str]]:
     return list(rows.values_list("pk", "name")[:size])
 
 
-# --- home ------------------------------------------------------------------------------------------
+# --- home ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

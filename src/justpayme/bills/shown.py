@@ -292,6 +292,31 @@ def list_figures(summary: Summary, books: Books, label: str = "Outstanding") -> 
     return figures
 
 
+def billed_figures(billed: Sequence[Balance], books: Books) -> list[Figure]:
+    """What was billed to a client in the last year, per currency."""
+    home = books.business.currency
+    rows = [b for b in billed if b.currency == home] or [Balance(home, Decimal(0), 0)]
+    rows += [b for b in billed if b.currency != home]
+    return [
+        Figure(
+            "Billed in 12 months",
+            money(row.owed, row.currency, home=home),
+            f"{count_bills(row.bills)}, tax included",
+        )
+        for row in rows
+    ]
+
+
+def client_sync(connection: Connection | None, now: datetime) -> SyncLine:
+    """What the sync says about a client: the same badges, with a client's words."""
+    line = sync_line(connection, now)
+    if connection is None:
+        return SyncLine(line.badge, "Added here")
+    if line.moment is None:
+        return line
+    return SyncLine(line.badge, f"A contact of {connection.name}, checked", line.moment)
+
+
 def currency_name(code: str) -> str:
     """euros, Swiss francs."""
     name = get_currency_name(code, count=2, locale=LOCALE)
@@ -377,6 +402,7 @@ def _tax(line: Line, currency: str) -> str:
 class ShownPayment:
     """One payment or credit; `remove_url` when a person may take it back here."""
 
+    pk: int
     title: str
     sub: str
     on: Day
@@ -398,6 +424,7 @@ def _shown_payment(payment: Payment, detail: BillDetail, may_change: bool) -> Sh
     removable = may_change and detail.owner is None and payment.kind == MoneyKind.PAYMENT
     args = [detail.bill.pk, payment.pk]
     return ShownPayment(
+        pk=payment.pk,
         title=title,
         sub=", ".join(filter(None, (where, account, reference))),
         on=day(payment.on, detail.today),

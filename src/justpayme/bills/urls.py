@@ -1,0 +1,26 @@
+"""Home, bills and clients."""
+
+from django.urls import path
+
+from justpayme.bills import views
+
+app_name = "bills"
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("bills/", views.bills, name="bills"),
+    path("bills/new/", views.bill_new, name="bill_new"),
+    path("bills/<int:pk>/", views.bill, name="bill"),
+    path("bills/<int:pk>/edit/", views.bill_edit, name="bill_edit"),
+    path("bills/<int:pk>/approve/", views.bill_approve, name="bill_approve"),
+    path("bills/<int:pk>/void/", views.bill_void, name="bill_void"),
+    path("bills/<int:pk>/payments/new/", views.payment_new, name="payment_new"),
+    path(
+        "bills/<int:pk>/payments/<int:payment_pk>/remove/",
+        views.payment_remove,
+        name="payment_remove",
+    ),
+    path("clients/", views.clients, name="clients"),
+    path("clients/new/", views.client_new, name="client_new"),
+    path("clients/<int:pk>/", views.client, name="client"),
+    path("clients/<int:pk>/edit/", views.client_edit, name="client_edit"),
+]
