@@ -12,8 +12,8 @@ from uuid import UUID, uuid4
 import pytest
 from django.test import Client as Browser
 
+from justpayme.accounts.actions import add_token
 from justpayme.accounts.models import Business, User
-from justpayme.api import tokens
 from justpayme.bills.models import Bill, Client, HistoryEntry, Line, Payment
 from justpayme.sync.models import ClientLink, Connection, Link, Run
 
@@ -54,7 +54,7 @@ def caller_of() -> Callable[[User], Caller]:
     """Makes a caller for a member of exactly one business."""
 
     def make(user: User) -> Caller:
-        _, secret = tokens.create(user=user, business=user.businesses.get(), name="test")
+        _, secret = add_token(membership=user.memberships.get(), name="test")
         return Caller(secret)
 
     return make

@@ -8,10 +8,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-
-from justpayme.accounts.models import Business
-from justpayme.bills.models import Bill, Client, HistoryEntry
-from justpayme.sync.models import Connection
 from tests.api.conftest import (
     HOSTILE,
     NOW,
@@ -23,6 +19,10 @@ from tests.api.conftest import (
     make_link,
     make_payment,
 )
+
+from justpayme.accounts.models import Business
+from justpayme.bills.models import Bill, Client, HistoryEntry
+from justpayme.sync.models import Connection
 
 
 def new_bill(customer: Client, **fields: Any) -> dict[str, Any]:

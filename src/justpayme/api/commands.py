@@ -13,13 +13,14 @@ from typing import TextIO
 
 from django.utils import timezone
 
-from justpayme.accounts import security_log
+from justpayme.accounts import actions, security_log
 from justpayme.accounts.models import Business, Membership
-from justpayme.api import tokens
 from justpayme.api.export import export_bills
 from justpayme.runtime.command import OK, Command, CommandError
 
 MAX_NAME = 100
+HERE = "command line"
+"""Where the security log says that it happened."""
 
 
 def _export_arguments(parser: ArgumentParser) -> None:
@@ -37,9 +38,7 @@ def _export(options: Namespace) -> int:
         # The reader (`| head`) has seen enough; what it did not read was not wanted.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
-    security_log.record(
-        action="export", business=business, user=None, address="command line", bills=count
-    )
+    security_log.record(action="export", business=business, user=None, address=HERE, bills=count)
     if options.output:
         sys.stderr.write(f"{count:,} bills written to {options.output}\n")
     return OK
@@ -93,7 +92,7 @@ def _token_arguments(parser: ArgumentParser) -> None:
 def _create_token(options: Namespace) -> int:
     business = find_business(options.business)
     membership = (
-        Membership.objects.select_related("user")
+        Membership.objects.select_related("user", "business")
         .filter(business=business, user__email=options.user.strip().lower())
         .first()
     )
@@ -102,14 +101,10 @@ def _create_token(options: Namespace) -> int:
     name = options.name.strip()
     if not 0 < len(name) <= MAX_NAME:
         raise CommandError(f"Give a --name of 1 to {MAX_NAME} characters.")
-    token, secret = tokens.create(user=membership.user, business=business, name=name)
-    security_log.record(
-        action="token_create",
-        business=business,
-        user=membership.user,
-        address="command line",
-        token=token.start,
-    )
+    try:
+        _, secret = actions.add_token(membership=membership, name=name, address=HERE)
+    except actions.Refused as refused:
+        raise CommandError(str(refused)) from refused
     _print_token(secret, membership, as_json=options.json)
     return OK
 

@@ -93,11 +93,17 @@ def _cells(bill: shapes.BillOut) -> list[str | int]:
 
 
 def safe_text(text: str) -> str:
-    """Text that no spreadsheet takes for a formula (full-width signs and leading blanks too)."""
-    start = unicodedata.normalize("NFKC", text).lstrip("\ufeff\u200b\u200e\u200f")
-    first = start.lstrip()[:1]
-    if first in FORMULA_STARTS and first:
-        return "'" + text
-    if text[:1] and unicodedata.category(text[0]).startswith("C"):
-        return "'" + text
-    return text
+    """Text that no spreadsheet takes for a formula: an apostrophe comes before it if need be.
+
+    Full-width signs count, and so do signs after blanks; a tab or a line break at the start
+    is unsafe whatever follows, because some programs drop it when they read the file.
+    """
+    rest = text.lstrip("".join(char for char in set(text) if _is_blank(char)))
+    blank = text[: len(text) - len(rest)]
+    starts = unicodedata.normalize("NFKC", rest[:1])[:1]
+    breaks = any(unicodedata.category(char).startswith("C") for char in blank)
+    return "'" + text if breaks or (starts and starts in FORMULA_STARTS) else text
+
+
+def _is_blank(char: str) -> bool:
+    return unicodedata.category(char)[0] in "ZC"

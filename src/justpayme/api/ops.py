@@ -45,7 +45,7 @@ def livez(request: HttpRequest) -> HttpResponse:
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
     """Each check with its sentence: 200 when all hold, else 503."""
-    found = {name: _outcome(check) for name, check in CHECKS.items()}
+    found = _outcomes()
     ready = all(one["ok"] for one in found.values())
     body = {"status": "ready" if ready else "not ready", "checks": found}
     return _unstored(JsonResponse(body, status=200 if ready else 503))
@@ -72,7 +72,7 @@ def _unstored(response: HttpResponse) -> HttpResponse:
 
 
 def _may_measure(request: HttpRequest) -> bool:
-    expected = getattr(settings, "JUSTPAYME_METRICS_TOKEN", "")
+    expected: str = settings.JUSTPAYME_METRICS_TOKEN
     given = request.headers.get("Authorization", "").removeprefix("Bearer ")
     if expected and hmac.compare_digest(given.encode(), expected.encode()):
         return True
@@ -87,6 +87,19 @@ def _is_here(request: HttpRequest) -> bool:
         return ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
     except ValueError:
         return False
+
+
+def _outcomes() -> dict[str, dict[str, str | bool]]:
+    """Every check. Without a database the others that need it are not tried: each would wait."""
+    found = {"database": _outcome(_database)}
+    for name, check in CHECKS.items():
+        needs = check in NEED_DATABASE and not found["database"]["ok"]
+        found[name] = _outcome(_unknown if needs else check)
+    return found
+
+
+def _unknown() -> str:
+    raise NotReady("Not known without the database.")
 
 
 def _outcome(check: Callable[[], str]) -> dict[str, str | bool]:
@@ -147,8 +160,8 @@ def _one(query: str) -> float | None:
 
 
 CHECKS: dict[str, Callable[[], str]] = {
-    "database": _database,
     "migrations": _migrations,
     "worker": _worker,
     "disk": _disk,
 }
+NEED_DATABASE = (_migrations, _worker)

@@ -1,42 +1,20 @@
-"""Bearer tokens: made once, shown once, kept only as a digest.
+"""Bearer tokens at work: whose they are, and how often they are used.
 
-A token is `jpm_` and 256 random bits, so a plain SHA-256 is enough: there is nothing to guess.
+`accounts.actions` makes and revokes them; only their digest is stored.
 """
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from datetime import datetime, timedelta
 
 from django.db import connection
 
-from justpayme.accounts.models import ApiToken, Business, Membership, User
+from justpayme.accounts.models import ApiToken, Membership
+from justpayme.accounts.tokens import PREFIX, digest
 
-PREFIX = "jpm_"
-SHOWN = 12
-"""Characters of a token that lists may show, so that a person can tell two apart."""
 CALLS_A_MINUTE = 600
 STAMP_EVERY = timedelta(minutes=5)
 """`last_used_at` is no finer than this: a stamp on every call would be a write on every call."""
-
-
-def create(*, user: User, business: Business, name: str) -> tuple[ApiToken, str]:
-    """Store a new token and return it with its secret, which nobody can read again."""
-    secret = PREFIX + secrets.token_urlsafe(32)
-    token = ApiToken.objects.create(
-        business=business,
-        user=user,
-        name=name,
-        digest=digest(secret),
-        start=secret[:SHOWN],
-    )
-    return token, secret
-
-
-def digest(secret: str) -> str:
-    """What is stored of a token: SHA-256 in hexadecimal."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def membership_of(secret: str) -> tuple[ApiToken, Membership] | None:
