@@ -26,7 +26,7 @@ class Card:
     connection: Connection
     stamp: str
     place: str
-    bills: int
+    bills: str
     checked: Moment | None
     fresh: bool
     next: Moment | None
@@ -46,7 +46,7 @@ def card(connection: Connection, bills: int, now: datetime) -> Card:
         connection=connection,
         stamp=_stamp(connection, syncing),
         place=place(connection),
-        bills=bills,
+        bills=counted(bills, "bill"),
         checked=moment(connection.checked_at, now, tz) if connection.checked_at else None,
         fresh=is_fresh(connection, now),
         next=moment(next_at, now, tz) if next_at and not due else None,
@@ -54,6 +54,11 @@ def card(connection: Connection, bills: int, now: datetime) -> Card:
         blocked=moment(blocked, now, tz) if blocked and blocked > now else None,
         syncing=syncing,
     )
+
+
+def counted(count: int, thing: str) -> str:
+    """1 bill, 1,872 bills."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def _stamp(connection: Connection, syncing: bool) -> str:
@@ -119,9 +124,28 @@ class ShownRun:
     took: str
 
     @property
-    def touched(self) -> int:
+    def read(self) -> str:
+        """Invoices read."""
+        return f"{self.run.read:,}"
+
+    @property
+    def touched(self) -> str:
         """Bills made or changed."""
-        return self.run.created + self.run.changed
+        return f"{self.run.created + self.run.changed:,}"
+
+    @property
+    def counts(self) -> list[tuple[str, str]]:
+        """What the run did, as label and number."""
+        run = self.run
+        of = "" if run.expected is None else f" of {run.expected:,}"
+        return [
+            ("Invoices read", f"{run.read:,}{of}"),
+            ("New bills", f"{run.created:,}"),
+            ("Bills changed", f"{run.changed:,}"),
+            ("Unchanged", f"{run.unchanged:,}"),
+            ("Left out", f"{run.skipped:,}"),
+            ("Differences found by the audit", f"{run.drift:,}"),
+        ]
 
 
 def shown_run(run: Run, now: datetime, tz_name: str, *, you: int | None) -> ShownRun:
@@ -136,7 +160,7 @@ def shown_run(run: Run, now: datetime, tz_name: str, *, you: int | None) -> Show
         ended=moment(ended, now, tz) if ended else None,
         why=_why(run, you),
         kind=run.get_kind_display(),
-        used=f"{run.calls:,} call{'' if run.calls == 1 else 's'}, {size(run.bytes)}",
+        used=f"{counted(run.calls, 'call')}, {size(run.bytes)}",
         result=result,
         icon=icon,
         tone=tone,
@@ -172,40 +196,43 @@ def _result(run: Run) -> tuple[str, str, str, bool]:
 def _duration(span: timedelta) -> str:
     seconds = max(0, round(span.total_seconds()))
     if seconds < 60:
-        return f"{seconds} second{'' if seconds == 1 else 's'}"
-    minutes = round(seconds / 60)
-    return f"{minutes} minute{'' if minutes == 1 else 's'}"
+        return counted(seconds, "second")
+    return counted(round(seconds / 60), "minute")
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a first import is. `done` and `stopped` end the watching."""
 
-    read: int
-    expected: int | None
-    percent: int
+    told: str
+    percent: int | None
     left: str
-    calls: int
+    calls: str
     done: bool
     stopped: bool
-    waiting: bool
 
 
-def progress(connection: Connection, run: Run | None, now: datetime) -> Progress:
-    """The progress of the newest run, or of the wait for it."""
+def progress(connection: Connection, run: Run | None, bills: int, now: datetime) -> Progress:
+    """The progress of the newest run, or of the wait for it; `bills` are here already."""
     done = connection.imported_at is not None
     read, expected = (run.read, run.expected) if run else (0, None)
     share = min(read / expected, 1.0) if expected else 0.0
     return Progress(
-        read=read,
-        expected=expected,
-        percent=100 if done else int(100 * share),
+        told=f"{counted(bills, 'bill')} from Xero" if done else _told(run),
+        percent=100 if done else int(100 * share) if expected is not None else None,
         left=_left(run, share, now) if run and not done else "",
-        calls=run.calls if run else 0,
+        calls=f"{counted(run.calls, 'call')} to Xero so far" if run and run.calls else "",
         done=done,
         stopped=not connection.is_live,
-        waiting=run is None,
     )
+
+
+def _told(run: Run | None) -> str:
+    if run is None:
+        return "Starting"
+    if run.expected is None:
+        return "Asking Xero how many there are"
+    return f"{run.read:,} of {counted(run.expected, 'invoice')}"
 
 
 def _left(run: Run, share: float, now: datetime) -> str:

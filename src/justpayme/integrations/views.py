@@ -112,6 +112,9 @@ def callback(request: HttpRequest) -> HttpResponse:
     No sign-in is offered here: it would carry the code along in an address.
     """
     asking: Any = request
+    query = request.GET
+    # From here on the address is without its query: pages and logs repeat addresses.
+    request.META["QUERY_STRING"] = ""
     wanted = request.session.get(RECONNECTING)
     if not request.user.is_authenticated or asking.membership is None:
         return _state_refused(request)
@@ -119,9 +122,9 @@ def callback(request: HttpRequest) -> HttpResponse:
         consent = actions.complete_connect(
             by=asking.membership,
             session_key=request.session.session_key or "",
-            state=request.GET.get("state", ""),
-            code=request.GET.get("code", ""),
-            error=request.GET.get("error", ""),
+            state=query.get("state", ""),
+            code=query.get("code", ""),
+            error=query.get("error", ""),
             address=address_of(request),
             now=_now(),
         )
@@ -274,9 +277,8 @@ def progress(request: BusinessRequest, pk: int) -> HttpResponse:
     run = queries.last_run(connection)
     context = {
         "connection": connection,
-        "progress": shown.progress(connection, run, _now()),
+        "progress": shown.progress(connection, run, queries.bill_count(connection), _now()),
         "problem": CATALOGUE.get(connection.error_code),
-        "bills": queries.bill_count(connection),
     }
     return render(request, "integrations/progress.html", context)
 
@@ -340,7 +342,8 @@ def disconnect(request: BusinessRequest, pk: int) -> HttpResponse:
     if connection.state == State.DISCONNECTED:
         return redirect("integrations:organisation", pk=pk)
     if request.method == "GET":
-        context = {"connection": connection, "bills": queries.bill_count(connection)}
+        count = queries.bill_count(connection)
+        context = {"connection": connection, "count": count, "bills": shown.counted(count, "bill")}
         return render(request, "integrations/disconnect.html", context)
     try:
         problem = actions.disconnect(
