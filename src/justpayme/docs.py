@@ -1,0 +1,52 @@
+"""Writes the pages of docs/ that are generated from code: `python -m justpayme.docs`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from justpayme.core.errors import CATALOGUE, Entry, Next
+
+_NEXT = {
+    Next.RETRY: "The next scheduled sync tries again.",
+    Next.WAIT: "The sync goes on at the time that Xero gave.",
+    Next.RECONNECT: "No further call is made until somebody reconnects.",
+    Next.HALT: "A safety stop: nothing was written, and a person decides.",
+}
+_FIXERS = {
+    "nobody": "nobody needs to",
+    "you": "whoever chose the schedule",
+    "owner": "an owner of the business",
+    "operator": "whoever runs this installation",
+    "us": "the makers of JustPayMe",
+}
+_HEAD = """# What can go wrong with a sync
+
+Generated from `src/justpayme/core/errors.py` by `python -m justpayme.docs`: do not edit.
+Pages, e-mails, commands and the API show these codes and sentences and no others.
+"""
+
+
+def errors_page() -> str:
+    """docs/errors.md: each code with its sentence, what it means and the way forward."""
+    return _HEAD + "".join(_section(entry) for entry in CATALOGUE.values())
+
+
+def _section(entry: Entry) -> str:
+    return (
+        f"\n## {entry.code}\n\n"
+        f"**{entry.sentence}**\n\n"
+        f"- What it means: {entry.means}\n"
+        f"- What to do: {entry.remedy}\n"
+        f"- What the sync does: {_NEXT[entry.next]}\n"
+        f"- Who can fix it: {_FIXERS[entry.fixer]}.\n"
+    )
+
+
+def main(folder: Path) -> None:
+    """Write every generated page into `folder`."""
+    (folder / "errors.md").write_text(errors_page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs"))

@@ -1,0 +1,118 @@
+"""When an organisation is synced next (I-11, I-40)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from justpayme.core.errors import CATALOGUE, Next, Problem
+from justpayme.core.schedule import (
+    AUDIT_EVERY,
+    INTERVALS,
+    Due,
+    after_problem,
+    after_success,
+    is_due,
+    voids_are_unusual,
+    wants_audit,
+)
+
+NOW = datetime(2026, 11, 22, 10, 30, 15, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("due", "expected"),
+    [
+        (Due(True, NOW, None), True),
+        (Due(True, NOW - SECOND, None), True),
+        (Due(True, NOW + SECOND, None), False),
+        (Due(True, None, None), False),
+        (Due(False, NOW - SECOND, None), False),
+        (Due(True, NOW - SECOND, NOW + SECOND), False),
+        (Due(True, NOW - SECOND, NOW), True),
+    ],
+    ids=["now", "overdue", "later", "never", "not live", "blocked by Xero", "no longer blocked"],
+)
+def test_is_due(due: Due, expected: bool) -> None:
+    assert is_due(due, NOW) is expected
+
+
+def test_audit_is_wanted_once_a_day() -> None:
+    assert wants_audit(None, NOW)
+    assert wants_audit(NOW - AUDIT_EVERY, NOW)
+    assert not wants_audit(NOW - AUDIT_EVERY + SECOND, NOW)
+
+
+@pytest.mark.parametrize("minutes", INTERVALS)
+def test_success_leads_to_the_next_interval(minutes: int) -> None:
+    assert after_success(NOW, minutes) == NOW + timedelta(minutes=minutes)
+
+
+def test_intervals_reach_from_five_minutes_to_a_day() -> None:
+    assert (INTERVALS[0], INTERVALS[-1]) == (5, 24 * 60)
+    assert 15 in INTERVALS
+    assert list(INTERVALS) == sorted(set(INTERVALS))
+
+
+def test_passing_problems_are_tried_again_ever_more_slowly() -> None:
+    waits = [
+        (after_problem(Problem("xero_unavailable"), n, NOW, 1440, 0.0) or NOW) - NOW
+        for n in (1, 2, 3, 4, 5, 6, 7, 50)
+    ]
+    assert [w.total_seconds() / 60 for w in waits] == [1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def test_a_problem_never_slows_a_fast_schedule_down() -> None:
+    assert after_problem(Problem("internal"), 9, NOW, 5, 0.0) == NOW + timedelta(minutes=5)
+
+
+codes_to_wait = [e.code for e in CATALOGUE.values() if e.next in (Next.RETRY, Next.WAIT)]
+codes_to_stop = [e.code for e in CATALOGUE.values() if e.next in (Next.RECONNECT, Next.HALT)]
+
+
+@pytest.mark.parametrize("code", codes_to_stop)
+def test_what_a_person_must_decide_is_not_tried_again(code: str) -> None:
+    assert after_problem(Problem(code, retry_after=1.0), 1, NOW, 15, 0.5) is None
+
+
+@given(
+    st.sampled_from(codes_to_wait),
+    st.integers(1, 10_000),
+    st.sampled_from(INTERVALS),
+    st.floats(0, 1, exclude_max=True),
+    st.one_of(st.none(), st.floats(0, 86_400)),
+)
+def test_next_try_is_never_before_xero_allows_and_never_far(
+    code: str, failures: int, minutes: int, jitter: float, wait: float | None
+) -> None:
+    """Retry-After is obeyed to the second; without one the wait has an end."""
+    problem = Problem(code, retry_after=wait)
+    after = (after_problem(problem, failures, NOW, minutes, jitter) or NOW) - NOW
+    if wait is None:
+        assert timedelta(minutes=1) <= after < timedelta(minutes=30 * 1.25)
+    else:
+        # A timedelta keeps microseconds.
+        assert wait - 1e-6 <= after.total_seconds() <= wait + 1
+
+
+@pytest.mark.parametrize(
+    ("voids", "open_before", "unusual"),
+    [
+        (0, 0, False),
+        (9, 9, False),
+        (10, 10, True),
+        (10, 49, True),
+        (10, 50, False),
+        (11, 50, True),
+        (20, 100, False),
+        (21, 100, True),
+    ],
+)
+def test_more_than_one_in_five_and_at_least_ten_voids_are_unusual(
+    voids: int, open_before: int, unusual: bool
+) -> None:
+    assert voids_are_unusual(voids, open_before) is unusual
