@@ -75,18 +75,6 @@ MIDDLEWARE = [
     "justpayme.accounts.middleware.CurrentBusiness",
 ]
 
-
-def _present(dotted: str) -> bool:
-    """TEMPORARY while the rooms are being built."""
-    if not dotted.startswith("justpayme."):
-        return True
-    path = BASE_DIR.parent.joinpath(*dotted.split("."))
-    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
-
-
-INSTALLED_APPS = [app for app in INSTALLED_APPS if _present(app)]
-MIDDLEWARE = [entry for entry in MIDDLEWARE if _present(entry.rpartition(".")[0])]
-
 ROOT_URLCONF = "justpayme.urls"
 WSGI_APPLICATION = "justpayme.wsgi.application"
 

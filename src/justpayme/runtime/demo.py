@@ -392,7 +392,7 @@ class Visitor:
 
     def connect(self, organisation: str) -> None:
         """Connect Xero, allow access to one organisation, choose it."""
-        page = self.client.get(f"{self.base_url}/settings/integrations/")
+        page = self.client.get(f"{self.base_url}/settings/integrations/xero/")
         page = self._send(page, self._form(page, lambda one: "/xero/connect" in one.action))
         consent = self._form(page, lambda one: one.choose(organisation))
         page = self._send(page, consent, "Allow")

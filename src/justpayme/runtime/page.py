@@ -27,7 +27,7 @@ class Form:
 
     def choose(self, label: str) -> bool:
         """Tick only the choice whose text holds `label`; False when there is none."""
-        wanted = next((one for one in self.choices if label in one.label), None)
+        wanted = next((one for one in self.choices if one.name and label in one.label), None)
         if wanted is None:
             return False
         for one in self.choices:
