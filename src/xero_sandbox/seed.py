@@ -11,7 +11,6 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
-from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -487,4 +486,6 @@ def themes(random: Random) -> list[Theme]:
 
 def guid(random: Random) -> str:
     """A version 4 GUID made from the seed."""
-    return str(UUID(int=random.getrandbits(128), version=4))
+    text = f"{random.getrandbits(128):032x}"
+    variant = "89ab"[int(text[16], 16) % 4]
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"

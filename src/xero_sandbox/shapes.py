@@ -7,6 +7,7 @@ from calendar import timegm
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cache, lru_cache
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
@@ -38,6 +39,7 @@ def stamp(moment: datetime) -> str:
     return f"/Date({(moment - EPOCH) // timedelta(milliseconds=1)}+0000)/"
 
 
+@lru_cache(maxsize=10_000)
 def day(value: date) -> str:
     """A business date: midnight UTC of the calendar day (3.9)."""
     return f"/Date({timegm(value.timetuple()) * 1000}+0000)/"
@@ -150,7 +152,7 @@ def line_json(line: Line, variant: str, places: int) -> Json:
         {
             "Name": name,
             "Option": option,
-            "TrackingCategoryID": str(uuid5(NAMESPACE_OID, name)),
+            "TrackingCategoryID": tracking_id(name),
             "Options": [],
         }
         for name, option in line.tracking
@@ -158,6 +160,12 @@ def line_json(line: Line, variant: str, places: int) -> Json:
     if variant == "single":
         row["ValidationErrors"] = []
     return row
+
+
+@cache
+def tracking_id(name: str) -> str:
+    """A tracking category's id, made from its name."""
+    return str(uuid5(NAMESPACE_OID, name))
 
 
 def payments_inside(ledger: Ledger, invoice: Invoice) -> list[Json]:
