@@ -18,10 +18,13 @@ import msgspec
 
 from justpayme.core.errors import Problem
 
-_MS_DATE = re.compile(r"/Date\((-?\d{1,15})([+-]0000)?\)/")
-_ISO = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,7})?Z?)?")
+_MS_DATE = re.compile(r"/Date\((-?\d{1,15})([+-]0000)?\)/", re.ASCII)
+_ISO = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,7})?Z?)?", re.ASCII)
 
 Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
+
+Figure = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
+"""A count; a larger one is no count of anybody's invoices."""
 
 
 class Stamp(datetime):
@@ -185,6 +188,7 @@ class Invoice(Struct, frozen=True, kw_only=True):
     amount_due: Decimal
     amount_paid: Decimal
     amount_credited: Decimal | None = None
+    cis_deduction: Decimal | None = msgspec.field(name="CISDeduction", default=None)
     payments: tuple[PaymentStub, ...] | None = None
     credit_notes: tuple[CreditStub, ...] | None = None
     prepayments: tuple[PrepaymentStub, ...] | None = None
@@ -276,7 +280,7 @@ class Currency(Struct, frozen=True, kw_only=True):
 class Organisation(Struct, frozen=True, kw_only=True):
     """The organisation behind a tenant (api-facts 4.6). `timezone` is Windows-style."""
 
-    organisation_id: str = msgspec.field(name="OrganisationID", default="")
+    organisation_id: Id = msgspec.field(name="OrganisationID")
     name: str = ""
     short_code: str | None = None
     country_code: str | None = None
@@ -290,10 +294,10 @@ class Organisation(Struct, frozen=True, kw_only=True):
 class Pagination(msgspec.Struct, rename="camel", frozen=True):
     """Xero's figures about a paged question."""
 
-    page: int
-    page_size: int
-    page_count: int
-    item_count: int
+    page: Figure
+    page_size: Figure
+    page_count: Figure
+    item_count: Figure
 
 
 class Envelope(Struct, frozen=True, kw_only=True):
