@@ -17,6 +17,7 @@ from django.test import Client
 from tests.fixtures.cast import PASSWORD
 
 from justpayme.accounts.models import Business, Membership, SecurityEvent, User
+from justpayme.runtime.logs import redact
 
 pytestmark = pytest.mark.django_db
 NEW = "quite another long phrase"
@@ -469,3 +470,14 @@ def test_e_mails_are_plain_and_in_our_voice(client: Client, alice: User) -> None
         assert "Hello from" not in message.body
         assert "&#x27;" not in message.body
         assert not getattr(message, "alternatives", [])
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["invitation/WzEsMl0:1tX:abc/", "confirm-email/MQ:1tX:abc/", "password/reset/key/1-abc-def/"],
+)
+def test_links_from_e_mails_are_hidden_in_logs(address: str) -> None:
+    event = {"request": f"GET /account/{address}", "event": f"Not Found: /account/{address}"}
+    written = str(redact(None, "info", event))
+    assert "abc" not in written
+    assert written.count("[hidden]") == 2

@@ -23,7 +23,7 @@ from justpayme.accounts.models import User
 NONCE = 12
 
 
-class AccountAdapter(DefaultAccountAdapter):
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Writes down every sign-in, sign-out and change of credentials."""
 
     error_messages = DefaultAccountAdapter.error_messages | {
@@ -119,7 +119,7 @@ def _record(action: str, request: HttpRequest, user: User | None, **more: Any) -
     )
 
 
-class TotpAdapter(DefaultMFAAdapter):
+class TotpAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     """Keeps the secrets of authenticator apps sealed; the key stays outside the database."""
 
     error_messages = DefaultMFAAdapter.error_messages | {

@@ -54,7 +54,7 @@ class OurWords:
                 field.widget.attrs["maxlength"] = MAX_EMAIL
 
 
-class LoginForm(OurWords, account.LoginForm):
+class LoginForm(OurWords, account.LoginForm):  # type: ignore[misc]
     """Sign in."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -63,11 +63,11 @@ class LoginForm(OurWords, account.LoginForm):
         self.fields["remember"].label = "Keep me signed in on this device for 14 days"
 
 
-class SignupForm(OurWords, account.SignupForm):
+class SignupForm(OurWords, account.SignupForm):  # type: ignore[misc]
     """Start an account."""
 
 
-class ChangeEmailForm(OurWords, account.AddEmailForm):
+class ChangeEmailForm(OurWords, account.AddEmailForm):  # type: ignore[misc]
     """A new address; it takes the place of the old one once it is confirmed."""
 
     labels = {"email": "New e-mail address"}
@@ -86,23 +86,23 @@ class ChangeEmailForm(OurWords, account.AddEmailForm):
         return added
 
 
-class ChangePasswordForm(OurWords, account.ChangePasswordForm):
+class ChangePasswordForm(OurWords, account.ChangePasswordForm):  # type: ignore[misc]
     """A new password, knowing the old one."""
 
     labels = {"password1": "New password", "password2": "New password, once more"}
 
 
-class ResetPasswordForm(OurWords, account.ResetPasswordForm):
+class ResetPasswordForm(OurWords, account.ResetPasswordForm):  # type: ignore[misc]
     """Ask for the link to set a new password."""
 
 
-class ResetPasswordKeyForm(OurWords, account.ResetPasswordKeyForm):
+class ResetPasswordKeyForm(OurWords, account.ResetPasswordKeyForm):  # type: ignore[misc]
     """Set a new password with the link."""
 
     labels = {"password1": "New password", "password2": "New password, once more"}
 
 
-class ReauthenticateForm(OurWords, account.ReauthenticateForm):
+class ReauthenticateForm(OurWords, account.ReauthenticateForm):  # type: ignore[misc]
     """Show again that it is you, before something that matters."""
 
 
@@ -126,19 +126,19 @@ class LoggedCode:
             raise
 
 
-class CodeForm(LoggedCode, OurWords, mfa.AuthenticateForm):
+class CodeForm(LoggedCode, OurWords, mfa.AuthenticateForm):  # type: ignore[misc]
     """The second step of signing in."""
 
     hints = {"code": CODE_HINT}
 
 
-class CodeAgainForm(LoggedCode, OurWords, mfa.ReauthenticateForm):
+class CodeAgainForm(LoggedCode, OurWords, mfa.ReauthenticateForm):  # type: ignore[misc]
     """Show again that it is you, with a code."""
 
     hints = {"code": CODE_HINT}
 
 
-class ActivateTOTPForm(OurWords, totp.ActivateTOTPForm):
+class ActivateTOTPForm(OurWords, totp.ActivateTOTPForm):  # type: ignore[misc]
     """Prove that the app gives the right codes."""
 
     labels = {"code": "Code that the app shows now"}

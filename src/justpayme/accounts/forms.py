@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib.auth.password_validation import validate_password
@@ -36,8 +36,8 @@ class BusinessForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["currency"].choices = currencies.choices()
-        self.fields["time_zone"].choices = time_zones()
+        for name, choices in (("currency", currencies.choices()), ("time_zone", time_zones())):
+            cast(forms.ChoiceField, self.fields[name]).choices = choices
 
 
 class RoleForm(forms.Form):

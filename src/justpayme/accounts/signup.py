@@ -5,12 +5,15 @@ A file of its own: allauth's forms inherit from this class, so it must not impor
 
 from __future__ import annotations
 
+from typing import cast
+
 from django import forms
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 
 from justpayme.accounts import actions
 from justpayme.accounts.fields import NameField
+from justpayme.accounts.models import User
 
 
 class SignupDetails(forms.Form):
@@ -27,5 +30,5 @@ class SignupDetails(forms.Form):
 
     def signup(self, request: HttpRequest, user: AbstractBaseUser) -> None:
         """Called by allauth in the request that made the account."""
-        assert_user = actions.update_person(user=user, name=self.cleaned_data["name"])
-        actions.create_business(user=assert_user, name=self.cleaned_data["business"])
+        person = actions.update_person(user=cast(User, user), name=self.cleaned_data["name"])
+        actions.create_business(user=person, name=self.cleaned_data["business"])

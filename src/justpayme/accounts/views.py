@@ -275,7 +275,7 @@ def token_revoke(request: BusinessRequest, pk: int) -> HttpResponse:
 @GET_POST
 def invitation(request: BusinessRequest, key: str) -> HttpResponse:
     """The page behind the link of an invitation."""
-    limited = ratelimit.consume_or_429(request, action="invitation")
+    limited: HttpResponse | None = ratelimit.consume_or_429(request, action="invitation")
     if limited is not None:
         return limited
     found = find(key)
@@ -318,5 +318,6 @@ def _join(request: BusinessRequest, found: Invitation) -> HttpResponse:
             EmailAddress.objects.create(
                 user=membership.user, email=found.email, primary=True, verified=True
             )
-            return perform_login(request, Login(user=membership.user))
+            answer: HttpResponse = perform_login(request, Login(user=membership.user))
+            return answer
     return _page(request, "invitation_join", form, invitation=found)

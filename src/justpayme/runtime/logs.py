@@ -22,6 +22,7 @@ _HARMLESS = frozenset({"status_code", "error_code", "currency_code", "country_co
 _IN_TEXT = re.compile(
     r"(?i)((?:access_token|refresh_token|id_token|client_secret|code|password|state)=)[^&\s\"']+"
     r"|(bearer |basic )[a-z0-9._~+/=-]{8,}"
+    r"|(/account/(?:invitation|confirm-email|password/reset/key)/)[^\s?\"']+"
 )
 
 
@@ -45,7 +46,7 @@ def _clean(name: str, value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_clean("", inner) for inner in value]
     if isinstance(value, str):
-        return _IN_TEXT.sub(lambda found: f"{found[1] or found[2]}{HIDDEN}", value)
+        return _IN_TEXT.sub(lambda found: f"{found[1] or found[2] or found[3]}{HIDDEN}", value)
     return value
 
 

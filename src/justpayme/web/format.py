@@ -90,7 +90,8 @@ def money(amount: Decimal, currency: str, *, home: str = "") -> Money:
     symbol, places = _currency(currency)
     digits = f"{abs(amount):,.{max(places, _decimals(amount))}f}"
     sign = MINUS if amount < 0 else ""
-    code = currency if home and currency != home else ""
+    says_code = symbol.startswith(currency)
+    code = currency if home and currency != home and not says_code else ""
     return Money(f"{sign}{symbol}{digits}", code, amount == 0, amount < 0)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import qrcode
+import qrcode  # type: ignore[import-untyped]
 from django import template
 from django.forms import BoundField
 from django.utils.html import format_html
