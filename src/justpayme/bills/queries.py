@@ -588,7 +588,7 @@ def oldest_overdue(books: Books, size: int = 3) -> list[BillRow]:
 
 def recently_paid(books: Books, size: int = 4) -> list[BillRow]:
     """The bills that were paid last; one statement."""
-    rows = books.bills().filter(status=Status.PAID, fully_paid_on__isnull=False)
+    rows = books.bills().filter(status=Status.PAID, fully_paid_on__isnull=False, total__gt=0)
     rows = rows.order_by("-fully_paid_on", "-id")
     return [_bill_row(books, row) for row in rows.values(*_ROW)[:size]]
 

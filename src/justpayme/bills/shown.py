@@ -45,6 +45,7 @@ from justpayme.web.format import (
 )
 
 UNNAMED = "Draft"
+LONG_AMOUNT = 16
 XERO = "https://go.xero.com/app"
 
 REMOTE_STATUS = {
@@ -276,8 +277,9 @@ def list_figures(summary: Summary, books: Books, label: str = "Outstanding") -> 
     home = books.business.currency
     own = next((s for s in summary.sums if s.currency == home), Sums(home))
     month = books.today.strftime("%B")
+    lead = money(own.owed, home)
     figures = [
-        Figure(label, money(own.owed, home), lead=True, state=confidence(books)),
+        Figure(label, lead, lead=True, state=confidence(books), extra=_long(lead)),
         Figure("Overdue", money(own.late, home), count_bills(own.late_bills)),
         Figure("Due in 7 days", money(own.soon, home), count_bills(own.soon_bills), extra="hide-m"),
     ]
@@ -290,6 +292,11 @@ def list_figures(summary: Summary, books: Books, label: str = "Outstanding") -> 
     paid = count_bills(own.paid_bills)
     figures.append(Figure(f"Paid in {month}", money(own.paid, home), paid, extra="hide-m"))
     return figures
+
+
+def _long(amount: Money) -> str:
+    """A class that draws a very large amount smaller, so that it is never cut on a phone."""
+    return "long" if len(str(amount)) > LONG_AMOUNT else ""
 
 
 def billed_figures(billed: Sequence[Balance], books: Books) -> list[Figure]:
@@ -332,7 +339,7 @@ def bill_figures(detail: BillDetail, books: Books) -> list[Figure]:
     note = due.note if detail.shown in ("active", "overdue") else ""
     state = "" if bill.status in ("draft", "void") else bill_confidence(detail.owner, books.now)
     figures = [
-        Figure("Outstanding", lead, lead=True, state=state),
+        Figure("Outstanding", lead, lead=True, state=state, extra=_long(lead)),
         Figure("Due", due, note),
         Figure("Total", money(bill.total, bill.currency), _tax_note(bill)),
         Figure("Issued", day(bill.issued_on, detail.today), "sent" if bill.sent else ""),
@@ -741,7 +748,7 @@ def _standing(connection: Connection, now: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One thing that waits for a person."""
+    """One thing that waits for a person; `name` is whose it is, in whatever script."""
 
     tone: str
     icon: str
@@ -749,6 +756,7 @@ class Need:
     text: str
     url: str
     label: str
+    name: str = ""
 
 
 def needs(oldest: Sequence[BillRow], tally: Tally, books: Books) -> list[Need]:
@@ -775,10 +783,11 @@ def _broken(connection: Connection) -> Need:
     return Need(
         "warn",
         "warn",
-        f"{connection.name} is not being synced",
+        "is not being synced",
         "Xero has stopped letting us in." if lost else "The sync stopped itself to be safe.",
         reverse("integrations:organisation", args=[connection.pk]),
         "Look",
+        connection.name,
     )
 
 
@@ -788,10 +797,11 @@ def _late(row: BillRow) -> Need:
     return Need(
         "bad",
         "glass",
-        f"{row.client_name} owes {amount}",
+        f"owes {amount}",
         f"{name} is {day(row.due_on, row.today).note}.",
         reverse("bills:bill", args=[row.pk]),
         "Look",
+        row.client_name,
     )
 
 
