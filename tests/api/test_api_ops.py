@@ -14,7 +14,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client as Browser
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
-from tests.api.conftest import Caller, make_connection, make_run
+from tests.api.given import Caller, make_connection, make_run
 
 from justpayme.accounts.models import Business
 from justpayme.api import ops

@@ -6,8 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.api.conftest import NOW, Caller, make_connection, make_payment, make_run
-from tests.api.test_bills import error_of
+from tests.api.given import NOW, Caller, error_of, make_connection, make_payment, make_run
 
 from justpayme.accounts.models import Business, SecurityEvent
 from justpayme.bills.models import Bill

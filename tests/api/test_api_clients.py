@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.api.conftest import HOSTILE, Caller, make_client
-from tests.api.test_bills import error_of
+from tests.api.given import HOSTILE, Caller, error_of, make_client
 
 from justpayme.accounts.models import Business
 from justpayme.bills.models import Bill, Client

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.test import Client as Browser
-from tests.api.conftest import Caller
+from tests.api.given import Caller
 
 from justpayme.api.reference import markdown, operations
 from justpayme.api.v1 import schema

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.api.conftest import (
+from tests.api.given import (
     HOSTILE,
     NOW,
     Caller,
+    error_of,
     make_bill,
     make_client,
     make_connection,
@@ -29,18 +29,6 @@ def new_bill(customer: Client, **fields: Any) -> dict[str, Any]:
     line = {"description": HOSTILE, "unit_amount": "19.99", "quantity": "3", "tax_rate": "20"}
     plain = {"client_id": customer.pk, "currency": "GBP", "issued_on": "2026-11-22"}
     return plain | {"lines": [line]} | fields
-
-
-def error_of(answer: Any, status: int) -> dict[str, Any]:
-    """The error of an answer, after checking that it has the one shape."""
-    assert answer.status_code == status, answer.content
-    assert answer["Content-Type"].startswith("application/json")
-    body = json.loads(answer.content)
-    assert list(body) == ["error"]
-    assert list(body["error"]) == ["code", "message", "fields"]
-    assert body["error"]["message"].endswith((".", "?"))
-    error: dict[str, Any] = body["error"]
-    return error
 
 
 def numbers(answer: Any) -> list[str]:

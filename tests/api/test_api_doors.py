@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client as Browser
 from django.utils import timezone
-from tests.api.conftest import Caller
-from tests.api.test_bills import error_of
+from tests.api.given import Caller, error_of
 
 from justpayme.accounts.models import ApiToken, Membership, User
 from justpayme.api import tokens
