@@ -262,7 +262,7 @@ def _line_changes(given: Given) -> dict[str, Any]:
 
 
 def _line_of(invoice: Invoice, wanted: str) -> str:
-    if wanted.isdigit() and int(wanted) < len(invoice.lines):
+    if wanted.isdecimal() and int(wanted) < len(invoice.lines):
         return invoice.lines[int(wanted)].id
     return wanted
 

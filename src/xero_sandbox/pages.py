@@ -158,7 +158,7 @@ def fault_from_form(given: Mapping[str, str]) -> dict[str, Any]:
     return {
         "kind": given.get("kind", ""),
         "path": given.get("path", "").strip(),
-        "count": int(count) if count.isdigit() else None,
+        "count": int(count) if count.isdecimal() else None,
     }
 
 
@@ -191,7 +191,7 @@ def invoices(sandbox: "Sandbox", ledger: Ledger, args: Mapping[str, str]) -> Res
         key=lambda i: (i.date, i.number),
         reverse=True,
     )
-    start = (int(number) - 1) * PAGE_ROWS if number.isdigit() and 0 < int(number) < 10**6 else 0
+    start = (int(number) - 1) * PAGE_ROWS if number.isdecimal() and 0 < int(number) < 10**6 else 0
     rows = join(invoice_row(ledger, i) for i in found[start : start + PAGE_ROWS])
     it = ledger.organisation
     body = INVOICES.format(

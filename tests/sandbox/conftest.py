@@ -1,7 +1,13 @@
 """A sandbox in process, its clock, and a client that is already connected."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
-from sandbox_client import NOW, REDIRECT, Xero
+from tests.sandbox.client import NOW, REDIRECT, SERVED_REDIRECT, Start, Xero
 
 from xero_sandbox import FrozenClock, Store, create_app
 from xero_sandbox.app import Sandbox
@@ -46,3 +52,32 @@ def xero(sandbox: Sandbox) -> Xero:
 def connected(xero: Xero) -> Xero:
     xero.connect()
     return xero
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start the program; everything started is ended afterwards."""
+    started: list[subprocess.Popen] = []
+
+    def run(*more: str) -> tuple[subprocess.Popen, str]:
+        source = str(Path(__file__).parents[2] / "src")
+        command = [sys.executable, "-m", "xero_sandbox", "--redirect-uri", SERVED_REDIRECT, *more]
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            command,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": source},
+        )
+        started.append(process)
+        assert process.stdout is not None
+        line = process.stdout.readline().strip()
+        assert line.startswith("xero_sandbox ready on http://127.0.0.1:")
+        return process, line.rpartition(" ")[2]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()

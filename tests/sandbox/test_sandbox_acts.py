@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from sandbox_client import Xero
+from tests.sandbox.client import Xero
 
 from xero_sandbox import FrozenClock
 from xero_sandbox.model import Invoice

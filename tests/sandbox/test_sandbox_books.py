@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from sandbox_client import NOW, Xero
+from tests.sandbox.client import NOW, Xero
 
 from xero_sandbox import Store
 from xero_sandbox.model import CreditNote, Invoice

@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 
 import httpx2
 import pytest
-from sandbox_client import Xero
+from tests.sandbox.client import Xero
 
 from xero_sandbox import FrozenClock
 from xero_sandbox.faults import HARMLESS, KINDS, MANGLES

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 import pytest
-from sandbox_client import Xero
+from tests.sandbox.client import Xero
 
 from xero_sandbox import FrozenClock
 from xero_sandbox.limits import Allowance, Limits, seconds_left

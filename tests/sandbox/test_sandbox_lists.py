@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from sandbox_client import NOW, Xero
+from tests.sandbox.client import NOW, Xero
 
 from xero_sandbox import FrozenClock
 from xero_sandbox.listing import BadHeader, parse_since

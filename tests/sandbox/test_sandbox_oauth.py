@@ -5,7 +5,7 @@ import hashlib
 import json
 
 import pytest
-from sandbox_client import REDIRECT, SCOPES, Xero
+from tests.sandbox.client import REDIRECT, SCOPES, Xero
 
 from xero_sandbox import FrozenClock
 

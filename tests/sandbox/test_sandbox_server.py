@@ -1,61 +1,25 @@
 """The program itself: ready line, loopback only, five at once, broken connections, kill -9."""
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
-from sandbox_client import SCOPES
-
-REDIRECT = "http://127.0.0.1:9/cb"
-Start = Callable[..., tuple[subprocess.Popen, str]]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Start the program; everything started is ended afterwards."""
-    started: list[subprocess.Popen] = []
-
-    def run(*more: str) -> tuple[subprocess.Popen, str]:
-        source = str(Path(__file__).parents[2] / "src")
-        command = [sys.executable, "-m", "xero_sandbox", "--redirect-uri", REDIRECT, *more]
-        process = subprocess.Popen(  # noqa: S603 - our own program
-            command,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": source},
-        )
-        started.append(process)
-        assert process.stdout is not None
-        line = process.stdout.readline().strip()
-        assert line.startswith("xero_sandbox ready on http://127.0.0.1:")
-        return process, line.rpartition(" ")[2]
-
-    yield run
-    for process in started:
-        process.kill()
-        process.wait()
-        if process.stdout:
-            process.stdout.close()
+from tests.sandbox.client import SCOPES, SERVED_REDIRECT, Start
 
 
 def connect(http: httpx2.Client) -> dict[str, str]:
     """Go through consent; returns the headers of an accounting call."""
     tenant = http.get("/sandbox/organisations").json()[0]["tenant"]
     form = {
-        "response_type": "code", "client_id": "SANDBOXCLIENT", "redirect_uri": REDIRECT,
+        "response_type": "code", "client_id": "SANDBOXCLIENT", "redirect_uri": SERVED_REDIRECT,
         "scope": SCOPES, "state": "x", "tenant": tenant, "decision": "allow",
     }  # fmt: skip
     answer = http.post("/identity/connect/authorize", data=form)
     code = httpx2.URL(answer.headers["Location"]).params["code"]
-    body = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT}
+    body = {"grant_type": "authorization_code", "code": code, "redirect_uri": SERVED_REDIRECT}
     tokens = http.post("/connect/token", data=body, auth=("SANDBOXCLIENT", "sandbox-secret")).json()
     return {"Authorization": f"Bearer {tokens['access_token']}", "xero-tenant-id": tenant}
 

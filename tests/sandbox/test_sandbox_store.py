@@ -5,7 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from sandbox_client import NOW, REDIRECT, Xero
+from tests.sandbox.client import NOW, REDIRECT, Xero
 
 from xero_sandbox import FrozenClock, Store, create_app
 from xero_sandbox.model import Contact, sql_guid_key

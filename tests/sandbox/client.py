@@ -1,5 +1,7 @@
 """A small client of the sandbox for its tests, and the time and app that they use."""
 
+import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
@@ -8,6 +10,8 @@ import httpx2
 from xero_sandbox.app import Sandbox
 
 REDIRECT = "http://127.0.0.1:8000/integrations/callback"
+SERVED_REDIRECT = "http://127.0.0.1:9/cb"
+Start = Callable[..., tuple[subprocess.Popen[str], str]]
 SCOPES = (
     "openid profile email offline_access accounting.invoices.read accounting.payments.read"
     " accounting.contacts.read accounting.settings.read"

@@ -1,0 +1,152 @@
+"""The person's page: everything the Xero user can do, without scripts."""
+
+import re
+
+import pytest
+from tests.sandbox.client import Xero
+
+
+@pytest.fixture
+def form(connected: Xero) -> dict[str, str]:
+    return {"tenant": connected.tenant(), "back": f"/org/{connected.tenant()}"}
+
+
+def do(xero: Xero, action: str, form: dict[str, str], **more: str) -> str:
+    answer = xero.http.post(f"/do/{action}", data={**form, **more})
+    assert answer.status_code == 303, answer.text
+    page = xero.http.get(answer.headers["Location"])
+    assert page.status_code == 200
+    assert "Done." in page.text
+    return page.text
+
+
+def number_of(xero: Xero, invoice: str) -> str:
+    return xero.get(f"Invoices/{invoice}").json()["Invoices"][0]["InvoiceID"]
+
+
+def test_home_shows_organisations_faults_and_requests(connected: Xero) -> None:
+    connected.get("Invoices", where='Reference != null AND Reference.Contains("<b>")')
+    text = connected.http.get("/").text
+    assert "Demo Company (UK)" in text
+    assert "connected" in text
+    assert "truncated_json" in text
+    assert "/api.xro/2.0/Invoices" in text
+    assert "demo@example.com" in text
+
+
+def test_invoices_can_be_searched_and_paged(connected: Xero) -> None:
+    tenant = connected.tenant()
+    first = connected.http.get(f"/org/{tenant}").text
+    assert "60 sales invoices" in first
+    assert "Older invoices" in first
+    second = connected.http.get(f"/org/{tenant}", params={"page": "3"}).text
+    assert "Newer invoices" in second
+    assert "Older invoices" not in second
+    found = connected.http.get(f"/org/{tenant}", params={"q": "inv-0007"}).text
+    assert "1 sales invoices" in found
+    assert "SUP-" not in first
+
+
+def test_hostile_text_is_shown_as_text(connected: Xero) -> None:
+    tenant = connected.tenant()
+    script = "<script>alert('not today')</script>"
+    ledger = connected.sandbox.store.ledgers[tenant]
+    invoice = next(
+        i for i in ledger.invoices.rows.values() if any(x.description == script for x in i.lines)
+    )
+    connected.act("edit-invoice", tenant=tenant, invoice=invoice.id, reference='"><img src=x>')
+    page = connected.http.get(f"/org/{tenant}/invoice/{invoice.id}").text
+    assert "&lt;script&gt;" in page
+    assert "<script" not in page
+    assert "<img" not in page
+    search = connected.http.get(f"/org/{tenant}", params={"q": '"><img src=x>'}).text
+    assert "<img" not in search
+
+
+def test_a_person_creates_edits_pays_and_voids(connected: Xero, form: dict[str, str]) -> None:
+    contact = connected.get("Contacts/C004").json()["Contacts"][0]["ContactID"]
+    page = do(
+        connected, "create-invoice", form, contact=contact, description="Lesson", unit_amount="80"
+    )
+    assert "INV-0061" in page
+    invoice = number_of(connected, "INV-0061")
+    form["back"] = f"/org/{connected.tenant()}/invoice/{invoice}"
+    page = do(connected, "edit-line", form, invoice=invoice, line="0", unit_amount="90")
+    assert "GBP 108.00" in page
+    page = do(
+        connected, "edit-invoice", form, invoice=invoice, reference="R", due_date="2027-01-01"
+    )
+    assert "2027-01-01" in page
+    page = do(connected, "record-payment", form, invoice=invoice, amount="8", account="090")
+    payment = re.search(r'name="payment" value="([^"]+)"', page)
+    assert payment
+    refused = connected.http.post("/do/void-invoice", data={**form, "invoice": invoice})
+    assert refused.status_code == 400
+    assert "payments or credit notes" in refused.text
+    assert f'href="{form["back"]}"' in refused.text
+    do(connected, "remove-payment", form, payment=payment.group(1))
+    assert "VOIDED" in do(connected, "void-invoice", form, invoice=invoice)
+
+
+def test_contacts_page_renames(connected: Xero, form: dict[str, str]) -> None:
+    contact = connected.get("Contacts/C004").json()["Contacts"][0]["ContactID"]
+    form["back"] = f"/org/{connected.tenant()}/contacts"
+    page = do(connected, "rename-contact", form, contact=contact, name="Ünï & Co")
+    assert "Ünï &amp; Co" in page
+    assert "ARCHIVED" in page
+
+
+def test_disconnecting_and_revoking(connected: Xero, form: dict[str, str]) -> None:
+    do(connected, "disconnect", {**form, "back": "/"})
+    assert connected.get("Invoices").status_code == 403
+    assert connected.get("Invoices", "NZ").status_code == 200
+    do(connected, "revoke", {"back": "/"})
+    assert connected.get("Invoices", "NZ").status_code == 403
+
+
+def test_faults_are_switched_on_and_off(connected: Xero) -> None:
+    page = do(connected, "add-fault", {"back": "/"}, kind="error_500", path="", count="")
+    rule = re.search(r'name="rule" value="(\d+)"', page)
+    assert rule
+    assert connected.get("Organisation").status_code == 500
+    do(connected, "remove-faults", {"back": "/"}, rule=rule.group(1))
+    assert connected.get("Organisation").status_code == 200
+
+
+def test_forms_of_other_sites_are_refused(connected: Xero) -> None:
+    for origin in ("http://evil.example", "null", "http://xero.test:81"):
+        for path in ("/do/revoke", "/sandbox/act/revoke", "/sandbox/faults"):
+            answer = connected.http.post(path, headers={"Origin": origin}, data={})
+            assert answer.status_code == 403
+    assert connected.get("Organisation").status_code == 200
+    same = {"Origin": "http://xero.test"}
+    assert connected.http.post("/do/revoke", headers=same, data={}).status_code == 303
+
+
+@pytest.mark.parametrize("back", ["//evil.example", "http://evil.example/x", "javascript:1", ""])
+def test_a_form_never_leads_elsewhere(connected: Xero, back: str) -> None:
+    answer = connected.http.post("/do/remove-faults", data={"back": back})
+    assert answer.headers["Location"] in ("/?done=1", "/x?done=1")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/org/nobody", "/org/nobody/contacts", "/nothing", "/org/{}/invoice/none", "/do/revoke"],
+)
+def test_unknown_pages(connected: Xero, path: str) -> None:
+    assert connected.http.get(path.format(connected.tenant())).status_code in (404, 405)
+
+
+def test_odd_page_numbers_are_harmless(connected: Xero) -> None:
+    for page in ("-1", "0", "x", "99999999999", "²"):
+        answer = connected.http.get(f"/org/{connected.tenant()}", params={"page": page})
+        assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("action", ["create-invoice", "edit-line", "record-payment", "dance"])
+def test_empty_forms_say_what_is_missing(
+    connected: Xero, form: dict[str, str], action: str
+) -> None:
+    answer = connected.http.post(f"/do/{action}", data=form)
+    assert answer.status_code == 400
+    assert 'role="alert"' in answer.text
