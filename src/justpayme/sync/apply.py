@@ -27,7 +27,7 @@ from justpayme.core.schedule import voids_are_unusual
 from justpayme.sync import bulk, clients
 from justpayme.sync.bulk import HistoryRow, LinkRow
 from justpayme.sync.models import Connection, Cursor, Link, Record, Run
-from justpayme.sync.records import Said, remember
+from justpayme.sync.records import Said, remember, replace_all
 from justpayme.xero import wire
 from justpayme.xero.translate import PaymentFacts, to_client, to_credits, to_payment
 
@@ -132,12 +132,10 @@ def apply_payments(
     *,
     endpoint: str,
     position: cursors.Position,
-) -> list[str]:
+) -> None:
     """Remember one page of payments and move the cursor, or do neither.
 
-    What a bill's payments are is told by its invoice; this adds the account, and finds bills
-    that disagree. Returns the InvoiceIDs that must be read again: a payment that our bill
-    lacks, or one that was taken back and still stands on it.
+    What a bill's payments are is told by its invoice; this adds the account.
     """
     facts = {p.payment_id.lower(): to_payment(p) for p in payments}
     with transaction.atomic():
@@ -150,10 +148,30 @@ def apply_payments(
                 for p in payments
             ],
         )
-        bills = _bills_of(connection, facts)
-        name_accounts(connection, list(bills.values()))
+        name_accounts(connection, list(_bills_of(connection, facts).values()))
         move(connection, endpoint, position)
-        return _disagreeing(facts, bills)
+
+
+def disagreeing(connection: Connection, payments: Sequence[wire.Payment]) -> list[str]:
+    """InvoiceIDs of bills that lack one of these payments, or still hold one taken back."""
+    facts = {p.payment_id.lower(): to_payment(p) for p in payments}
+    bills = _bills_of(connection, facts)
+    held = set(
+        Payment.objects.filter(bill_id__in=bills.values()).values_list("bill_id", "remote_id")
+    )
+    return [
+        fact.invoice_id
+        for payment_id, fact in facts.items()
+        if fact.invoice_id in bills and fact.live != ((bills[fact.invoice_id], payment_id) in held)
+    ]
+
+
+def apply_reference(run: Run, lists: Mapping[Record.Kind, Sequence[Said]]) -> None:
+    """Write complete lists (accounts, tax rates, currencies) in place of the ones before."""
+    with transaction.atomic():
+        connection = fence(run)
+        for kind, objects in lists.items():
+            replace_all(connection, kind, objects)
 
 
 def missing_credits(connection: Connection, notes: Sequence[wire.CreditNote]) -> list[str]:
@@ -177,20 +195,6 @@ def _bills_of(connection: Connection, facts: Mapping[str, PaymentFacts]) -> dict
     ids = {fact.invoice_id for fact in facts.values() if fact.invoice_id}
     rows = Link.objects.filter(connection=connection, invoice_id__in=ids)
     return {str(invoice): bill for invoice, bill in rows.values_list("invoice_id", "bill_id")}
-
-
-def _disagreeing(facts: Mapping[str, PaymentFacts], bills: Mapping[str, int]) -> list[str]:
-    held = set(
-        Payment.objects.filter(bill_id__in=bills.values()).values_list("bill_id", "remote_id")
-    )
-    return sorted(
-        {
-            fact.invoice_id
-            for payment_id, fact in facts.items()
-            if fact.invoice_id in bills
-            and fact.live != ((bills[fact.invoice_id], payment_id) in held)
-        }
-    )
 
 
 def fence(run: Run) -> Connection:

@@ -29,12 +29,15 @@ from justpayme.sync import apply
 from justpayme.sync.apply import Incoming
 from justpayme.sync.bulk import LinkRow
 from justpayme.sync.models import Connection, Cursor, Record, Run
-from justpayme.sync.records import Said, replace_all
+from justpayme.sync.records import Said
 from justpayme.xero import wire
 from justpayme.xero.client import IDS_PER_CALL, Clock, Page, XeroClient
 from justpayme.xero.translate import (
     OrganisationFields,
+    check_sums,
+    currency,
     in_scope,
+    text,
     to_bill,
     to_organisation,
 )
@@ -65,28 +68,27 @@ class Pull:
             self._reference_data()
         self._contacts()
         self._invoices("invoices")
-        again = self._payments("payments")
+        self._payments("payments")
         if self.run.kind == Run.Kind.AUDIT:
             self._invoices("audit-invoices")
-            again += self._payments("audit-payments")
-            again += self._credits()
-        self._read_again(again)
+            self._payments("audit-payments")
+            self._credits()
 
     def _reference_data(self) -> None:
         self._check_organisation()
         accounts, rates = self.client.accounts(), self.client.tax_rates()
         currencies = self.client.currencies()
-        connection = self.run.connection
-        replace_all(connection, Record.Kind.ACCOUNT, [_account(a) for a in accounts])
-        replace_all(
-            connection,
-            Record.Kind.TAX_RATE,
-            [Said(r.tax_type or r.name, None, to_builtins(r)) for r in rates],
-        )
-        replace_all(
-            connection,
-            Record.Kind.CURRENCY,
-            [Said(c.code, None, to_builtins(c)) for c in currencies],
+        apply.apply_reference(
+            self.run,
+            {
+                Record.Kind.ACCOUNT: [_account(a) for a in accounts],
+                Record.Kind.TAX_RATE: [
+                    Said(text(r.tax_type or r.name, 50), None, _storable(r)) for r in rates
+                ],
+                Record.Kind.CURRENCY: [
+                    Said(currency(c.code), None, _storable(c)) for c in currencies
+                ],
+            },
         )
 
     def _check_organisation(self) -> None:
@@ -120,8 +122,9 @@ class Pull:
 
         self._pages("contacts", self.client.contacts, write, _contact_key)
 
-    def _payments(self, endpoint: str) -> list[str]:
-        again: list[str] = []
+    def _payments(self, endpoint: str) -> None:
+        """Payments, and again the invoices of bills that disagree with them: before the cursor
+        moves past what says so, or a crash in between would leave the bill wrong (I-7)."""
 
         def write(page: Page[wire.Payment], position: cursors.Position) -> None:
             fresh: Sequence[wire.Payment] = page.rows
@@ -129,16 +132,15 @@ class Pull:
                 fresh = self._fresh(Record.Kind.PAYMENT, page.rows, _payment_key)
             if fresh:
                 self._check_organisation()
-
-            def store() -> None:
-                again.extend(
-                    apply.apply_payments(self.run, fresh, endpoint=endpoint, position=position)
-                )
-
-            self._keep(endpoint, position, fresh, store)
+            self._read_again(apply.disagreeing(self.run.connection, fresh))
+            self._keep(
+                endpoint,
+                position,
+                fresh,
+                lambda: apply.apply_payments(self.run, fresh, endpoint=endpoint, position=position),
+            )
 
         self._pages(endpoint, self.client.payments, write, _payment_key)
-        return again
 
     def _invoices(self, endpoint: str) -> None:
         def write(page: Page[msgspec.Raw], position: cursors.Position) -> None:
@@ -146,16 +148,14 @@ class Pull:
 
         self._pages(endpoint, self.client.invoices, write, _invoice_key)
 
-    def _credits(self) -> list[str]:
-        """Invoices whose bills lack a credit that a credit note says was applied to them."""
-        again: list[str] = []
+    def _credits(self) -> None:
+        """Again the invoices of bills that lack a credit which a credit note says they got."""
 
         def write(page: Page[wire.CreditNote], position: cursors.Position) -> None:
-            again.extend(apply.missing_credits(self.run.connection, page.rows))
+            self._read_again(apply.missing_credits(self.run.connection, page.rows))
             apply.move_only(self.run, "audit-credits", position)
 
         self._pages("audit-credits", self.client.credit_notes, write, _credit_key)
-        return again
 
     def _read_again(self, invoice_ids: Iterable[str]) -> None:
         """Read these invoices by id: another answer of Xero's says that they changed."""
@@ -300,6 +300,7 @@ def _incoming(connection: Connection, raw: msgspec.Raw, digest: bytes, known: bo
     invoice = wire.decode(wire.Invoice, raw)
     if invoice.line_items is None:
         raise Problem("wrong_shape", "an invoice of a paged answer without LineItems")
+    check_sums(invoice)
     row = LinkRow(
         invoice_id=UUID(invoice.invoice_id),
         fields=to_bill(invoice),
@@ -317,17 +318,23 @@ def _digest(raw: msgspec.Raw) -> bytes:
     return hashlib.blake2b(memoryview(raw), digest_size=16).digest()
 
 
+def _storable(row: msgspec.Struct) -> dict[str, Any]:
+    """The row as plain data, its texts checked."""
+    plain = to_builtins(row)
+    return {k: text(v, 500) if isinstance(v, str) else v for k, v in plain.items()}
+
+
 def _account(account: wire.Account) -> Said:
     return Said(
         account.account_id.lower(),
         None,
         {
-            "code": account.code or "",
-            "name": account.name,
-            "type": account.type or "",
-            "status": account.status or "",
-            "tax_type": account.tax_type or "",
+            "code": text(account.code, 50),
+            "name": text(account.name, 500),
+            "type": text(account.type, 50),
+            "status": text(account.status, 50),
+            "tax_type": text(account.tax_type, 50),
             "takes_payments": account.type == "BANK" or bool(account.enable_payments_to_account),
-            "currency": account.currency_code or "",
+            "currency": text(account.currency_code, 3),
         },
     )

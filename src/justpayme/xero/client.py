@@ -108,17 +108,17 @@ class XeroClient:
     # https://developer.xero.com/documentation/api/accounting/accounts
     def accounts(self) -> tuple[wire.Account, ...]:
         """The chart of accounts."""
-        return self._get(wire.Accounts, "Accounts").items
+        return _some("Accounts", self._get(wire.Accounts, "Accounts").items)
 
     # https://developer.xero.com/documentation/api/accounting/taxrates
     def tax_rates(self) -> tuple[wire.TaxRate, ...]:
         """All tax rates."""
-        return self._get(wire.TaxRates, "TaxRates").items
+        return _some("TaxRates", self._get(wire.TaxRates, "TaxRates").items)
 
     # https://developer.xero.com/documentation/api/accounting/currencies
     def currencies(self) -> tuple[wire.Currency, ...]:
         """The currencies that the organisation uses."""
-        return self._get(wire.Currencies, "Currencies").items
+        return _some("Currencies", self._get(wire.Currencies, "Currencies").items)
 
     # https://developer.xero.com/documentation/api/accounting/invoices
     def invoices(self, page: int, since: datetime | None, by_id: bool) -> Page[msgspec.Raw]:
@@ -191,16 +191,17 @@ class XeroClient:
 
     def _read(self, url: str, params: Mapping[str, str], headers: dict[str, str]) -> bytes:
         """The body of a 200, after as many tries as `retry` allows."""
-        refreshed = False
+        refreshed = force = False
         attempt = 1
         while True:
-            found = self._attempt(url, params, headers, refreshed)
+            found = self._attempt(url, params, headers, force)
+            force = False
             if isinstance(found, bytes):
                 return found
             if isinstance(found, TokenExpired):
                 if refreshed:
                     raise Problem("consent_lost", str(found))
-                refreshed = True
+                refreshed = force = True
                 continue
             wait = retry.nap(found, attempt, self.clock.jitter())
             if wait is None:
@@ -225,7 +226,7 @@ class XeroClient:
             return Problem("xero_unreachable", type(error).__name__)
         self._count(len(body), answer.headers)
         if answer.status_code == 200:
-            return body
+            return body if _is_json(answer.headers, body) else Problem("wrong_shape", "no JSON")
         return classify(answer.status_code, answer.headers, body, self.clock.now())
 
     def _body(self, answer: httpx2.Response) -> bytes:
@@ -256,6 +257,23 @@ class XeroClient:
 
 def _order(column: str, by_id: bool) -> str:
     return f"{column} ASC" if by_id else "UpdatedDateUTC ASC"
+
+
+def _some(path: str, items: tuple[T, ...]) -> tuple[T, ...]:
+    """The items of a list that no organisation has empty: none at all is no answer (I-9)."""
+    if not items:
+        raise Problem("wrong_shape", f"{path}: an empty list")
+    return items
+
+
+def _is_json(headers: Mapping[str, str], body: bytes) -> bool:
+    """Does the answer call itself JSON, and is it UTF-8 throughout? The decoder skips what we
+    don't read, so it would not notice (I-9)."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return "json" in headers.get("content-type", "").lower()
 
 
 def _consistent(answer: Any, number: int) -> bool:

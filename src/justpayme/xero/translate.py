@@ -79,6 +79,20 @@ def to_bill(invoice: wire.Invoice) -> BillFields:
     )
 
 
+def check_sums(invoice: wire.Invoice) -> None:
+    """What came off an invoice and what is due make its total (I-16), or the answer is broken.
+
+    Not so for a voided one, which may show its full AmountDue (api-facts 3.8), and in the UK a
+    CIS deduction lowers what is due (api-facts 3.7).
+    """
+    if invoice.status in ("VOIDED", "DELETED"):
+        return
+    came_off = amount(invoice.amount_paid) + amount(invoice.amount_credited)
+    missing = amount(invoice.total) - amount(invoice.amount_due) - came_off
+    if missing not in (0, amount(invoice.cis_deduction)):
+        raise Problem("wrong_shape", f"Total is off by {missing} from what is due and came off")
+
+
 def _line(item: wire.LineItem) -> LineFields:
     return LineFields(
         remote_id=(item.line_item_id or "").lower(),
@@ -197,6 +211,9 @@ class ClientFields:
     archived: bool = False
 
 
+_ARCHIVED = {"ACTIVE": False, "ARCHIVED": True, "GDPRREQUEST": True}
+
+
 def to_client(contact: wire.Contact) -> ClientFields:
     """The contact as a client. GDPRREQUEST counts as archived (api-facts 4.4)."""
     return ClientFields(
@@ -205,7 +222,7 @@ def to_client(contact: wire.Contact) -> ClientFields:
         phone=_phone(contact.phones or ()),
         address=_address(contact.addresses or ()),
         tax_number=text(contact.tax_number, 100),
-        archived=(contact.contact_status or "ACTIVE") != "ACTIVE",
+        archived=known(_ARCHIVED, contact.contact_status or "ACTIVE", "ContactStatus"),
     )
 
 
@@ -250,8 +267,11 @@ class PaymentFacts:
 
 def to_payment(payment: wire.Payment) -> PaymentFacts:
     """The payment's facts. Status DELETED means that it was taken back (api-facts 4.1)."""
+    live = known({"AUTHORISED": True, "DELETED": False}, payment.status or "", "Status")
+    if live and amount(payment.amount) <= 0:
+        raise Problem("wrong_shape", f"a payment of {payment.amount}")
     return PaymentFacts(
-        live=known({"AUTHORISED": True, "DELETED": False}, payment.status or "", "Status"),
+        live=live,
         account_id=(payment.account.account_id or "").lower() if payment.account else "",
         invoice_id=(payment.invoice.invoice_id or "").lower() if payment.invoice else "",
         amount=amount(payment.amount),
