@@ -55,7 +55,7 @@ class Crash(BaseException):
 
 def books() -> dict[str, str]:
     """A fingerprint of every row of bills, lines, payments and history."""
-    return {table: _fingerprint(f"SELECT * FROM {table}", "t.id") for table in BOOKS}
+    return {table: _fingerprint(table) for table in BOOKS}
 
 
 def bill_prints() -> dict[int, str]:
@@ -70,7 +70,7 @@ def bill_prints() -> dict[int, str]:
         return dict(cursor.fetchall())
 
 
-def _fingerprint(query: str, order: str) -> str:
+def _fingerprint(table: str) -> str:
     with database.cursor() as cursor:
         cursor.execute(
             f"SELECT coalesce(md5(string_agg(t::text, '|' ORDER BY t.id)), '') FROM {table} t"  # noqa: S608
