@@ -130,6 +130,8 @@ def _decode(keys: Sequence[Key], text: str) -> list[Any]:
             raise BadCursor(text)
         padded = text + "=" * (-len(text) % 4)
         parts = json.loads(urlsafe_b64decode(padded.encode("ascii")))
+        if not all(isinstance(part, str) for part in parts):
+            raise BadCursor(text)
         return [key.parse(part) for key, part in zip(keys, parts, strict=True)]
     except (ValueError, TypeError, AttributeError, InvalidOperation, binascii.Error) as error:
         raise BadCursor("This page's address is damaged. Start again from the first page.") from (
