@@ -19,7 +19,7 @@ from tests.integrations.world import World
 
 from justpayme.accounts.models import Business, SecurityEvent, User
 from justpayme.bills.models import Bill, HistoryEntry
-from justpayme.sync import tokens
+from justpayme.sync import ending, lost
 from justpayme.sync.models import Connection, Link, Run, TokenSet
 
 pytestmark = pytest.mark.django_db
@@ -94,7 +94,7 @@ def test_no_call_follows_a_disconnect_but_its_own(
     ]
     world.wire.sent.clear()
     browser.post(reverse("integrations:sync_now", args=[imported.pk]))
-    tokens.finish_endings(timezone.now() + timedelta(days=2))
+    ending.finish_all(timezone.now() + timedelta(days=2))
     assert Run.objects.count() == 1
     assert world.wire.sent == []
 
@@ -192,9 +192,9 @@ def test_a_xero_that_does_not_answer_is_told_later_by_the_tick(
     assert imported.tokens is not None
     assert imported.next_due_at is not None
     now = timezone.now()
-    assert tokens.finish_endings(now) == 0
+    assert ending.finish_all(now) == 0
     world.wire.answers = {}
-    assert tokens.finish_endings(now + timedelta(minutes=16)) == 1
+    assert ending.finish_all(now + timedelta(minutes=16)) == 1
     imported.refresh_from_db()
     assert imported.tokens is None
     assert not TokenSet.objects.exists()
@@ -206,7 +206,7 @@ def test_after_a_day_we_forget_our_side_even_if_xero_never_answers(
 ) -> None:
     world.wire.answers = {"/connect": (500, {})}
     disconnect(browser, imported)
-    assert tokens.finish_endings(timezone.now() + timedelta(hours=25)) == 1
+    assert ending.finish_all(timezone.now() + timedelta(hours=25)) == 1
     assert not TokenSet.objects.exists()
 
 
@@ -217,7 +217,7 @@ def test_connecting_again_calls_off_an_ending_that_waits(
     disconnect(browser, imported)
     world.wire.answers = {}
     connect(browser, world, "GB")
-    assert tokens.finish_endings(timezone.now() + timedelta(days=2)) == 0
+    assert ending.finish_all(timezone.now() + timedelta(days=2)) == 0
     imported.refresh_from_db()
     assert imported.state == Connection.State.LIVE
     assert sync(imported).state == "done"
@@ -236,7 +236,7 @@ def test_a_consent_that_was_taken_back_in_xero_is_simply_forgotten(
 def test_a_lost_connection_can_be_disconnected(
     browser: Client, world: World, imported: Connection
 ) -> None:
-    tokens.mark_lost([imported.pk], code="consent_lost", now=timezone.now())
+    lost.mark([imported.pk], code="consent_lost", now=timezone.now())
     disconnect(browser, imported)
     assert imported.state == Connection.State.DISCONNECTED
     assert imported.error_code == ""
@@ -279,7 +279,14 @@ def test_a_run_under_way_makes_no_call_after_the_disconnect(
     worker = threading.Thread(target=run)
     worker.start()
     assert inside.wait(20)
-    leaving = threading.Thread(target=lambda: (disconnect(browser, live), connections.close_all()))
+
+    def leave() -> None:
+        try:
+            disconnect(browser, live)
+        finally:
+            connections.close_all()
+
+    leaving = threading.Thread(target=leave)
     leaving.start()
     while Connection.objects.get(pk=live.pk).state != Connection.State.DISCONNECTED:
         time.sleep(0.02)

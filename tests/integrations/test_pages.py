@@ -15,7 +15,7 @@ from tests.integrations.conftest import browser_of, connect, sync
 from tests.integrations.world import World
 
 from justpayme.accounts.models import Business, User
-from justpayme.sync import tokens
+from justpayme.sync import lost, tokens
 from justpayme.sync.models import Connection, Meter, Run
 
 pytestmark = pytest.mark.django_db
@@ -65,7 +65,7 @@ def test_a_live_organisation_shows_state_schedule_runs_and_meters(
     assert "All equal" in told
     assert "Calls to Xero today" in told
     assert "of 1,000" in told
-    assert "of 10.7 GB" in told
+    assert "of 10 GB" in told
     assert "Comes with the next step" in told
     assert told.index("Sync now") < told.index("Disconnect")
 
@@ -102,7 +102,7 @@ def test_a_failed_import_names_its_reason(browser: Client, live: Connection) -> 
 
 
 def test_a_lost_connection_says_that_nothing_is_lost(browser: Client, imported: Connection) -> None:
-    tokens.mark_lost([imported.pk], code="consent_lost", now=timezone.now())
+    lost.mark([imported.pk], code="consent_lost", now=timezone.now())
     told = page(browser, "organisation", imported.pk)
     assert "Nothing is lost" in told
     assert "Needs attention" in told

@@ -13,7 +13,7 @@ from tests.integrations.conftest import come_back, sync
 from tests.integrations.world import World
 
 from justpayme.accounts.models import Business
-from justpayme.sync import tokens
+from justpayme.sync import lost
 from justpayme.sync.models import Connection, TokenSet
 
 pytestmark = pytest.mark.django_db
@@ -129,4 +129,4 @@ def test_lost_bills_are_untouched(
     before = list(business.bills.order_by("pk").values())
     lose(world, imported)
     assert list(business.bills.order_by("pk").values()) == before
-    assert tokens.send_notices(timezone.now()) == 0
+    assert lost.send_notices(timezone.now()) == 0

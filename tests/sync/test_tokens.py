@@ -16,7 +16,7 @@ from tests.integrations.world import NOW, World, make_world
 
 from justpayme.accounts.models import Business, Membership, User
 from justpayme.core.errors import Problem
-from justpayme.sync import tokens
+from justpayme.sync import lost, tokens
 from justpayme.sync.models import Connection, TokenSet
 from justpayme.xero import oauth
 
@@ -261,9 +261,9 @@ def test_a_lost_answer_is_healed_with_the_old_refresh_token(
     """I-34: Xero rotated, we never heard of it; the old token still works for half an hour."""
     token_set = stored(business, sign_in(world))
     world.wire.lost = 1
-    with pytest.raises(Problem) as lost:
+    with pytest.raises(Problem) as refused:
         tokens.access_token(token_set, SOON)
-    assert lost.value.code == "xero_unreachable"
+    assert refused.value.code == "xero_unreachable"
     token_set.refresh_from_db()
     assert token_set.state == TokenSet.State.LIVE
     world.clock.advance(29 * 60)
@@ -282,10 +282,10 @@ def test_invalid_grant_loses_the_connections_once_and_tells_the_owners_once(
     rows = [connected(business, token_set, world, country) for country in ("GB", "NZ")]
     world.sandbox.identity.revoke_all()
     for _ in range(3):
-        with pytest.raises(Problem) as lost:
+        with pytest.raises(Problem) as refused:
             tokens.access_token(token_set, SOON)
-        assert lost.value.code == "consent_lost"
-    tokens.send_notices(SOON)
+        assert refused.value.code == "consent_lost"
+    lost.send_notices(SOON)
     assert world.wire.calls("/connect/token") == 2  # the sign-in, and one refresh
     token_set.refresh_from_db()
     assert token_set.state == TokenSet.State.LOST
@@ -312,8 +312,8 @@ def test_every_owner_is_told_and_nobody_sees_the_others_address(
     Membership.objects.create(user=gone, business=business, role=Membership.Role.OWNER)
     token_set = stored(business, sign_in(world))
     row = connected(business, token_set, world, "GB")
-    assert tokens.mark_lost([row.pk], code="removed_in_xero", now=NOW) == 1
-    assert tokens.send_notices(NOW) == 1
+    assert lost.mark([row.pk], code="removed_in_xero", now=NOW) == 1
+    assert lost.send_notices(NOW) == 1
     assert sorted(m.to for m in mail.outbox) == [["alice@example.com"], ["olive@example.com"]]
 
 
@@ -323,14 +323,14 @@ def test_a_mail_server_that_is_down_is_tried_again(
 ) -> None:
     token_set = stored(business, sign_in(world))
     row = connected(business, token_set, world, "GB")
-    tokens.mark_lost([row.pk], code="consent_lost", now=NOW)
+    lost.mark([row.pk], code="consent_lost", now=NOW)
     real = settings.EMAIL_BACKEND
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
-    assert tokens.send_notices(NOW) == 0
+    assert lost.send_notices(NOW) == 0
     settings.EMAIL_BACKEND = real
-    assert tokens.send_notices(NOW) == 1
-    assert tokens.send_notices(NOW) == 0
+    assert lost.send_notices(NOW) == 1
+    assert lost.send_notices(NOW) == 0
     assert len(mail.outbox) == 1
 
 
@@ -359,7 +359,7 @@ def test_a_transient_failure_changes_nothing_and_tells_nobody(
     row.refresh_from_db()
     token_set.refresh_from_db()
     assert (row.state, token_set.state) == (Connection.State.LIVE, TokenSet.State.LIVE)
-    tokens.send_notices(SOON)
+    lost.send_notices(SOON)
     assert mail.outbox == []
     world.wire.answers = {}
     assert tokens.access_token(token_set, SOON)

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from django.db import connection as database
@@ -24,7 +25,7 @@ from justpayme.bills.models import HistoryEntry
 from justpayme.core.errors import Next, Problem
 from justpayme.core.schedule import INTERVALS
 from justpayme.integrations.describe import describe
-from justpayme.sync import tokens
+from justpayme.sync import ending, tokens
 from justpayme.sync.jobs import request_sync
 from justpayme.sync.models import Connection, OAuthState, Run, TokenSet, running
 from justpayme.xero import oauth
@@ -176,7 +177,7 @@ def _organisations(by: Membership, access: str, tenants: Iterable[oauth.Tenant])
     if not wanted:
         raise Problem("no_organisation", "only practices, or nothing at all")
     in_use = set(
-        by.business.connections.filter(state__in=tokens.IN_USE).values_list("tenant_id", flat=True)
+        by.business.connections.filter(state__in=ending.IN_USE).values_list("tenant_id", flat=True)
     )
     given = []
     for tenant in wanted:
@@ -427,7 +428,7 @@ def disconnect(
     check_may_manage(by)
     with transaction.atomic():
         row = _locked(by, connection)
-        if row.state not in tokens.IN_USE:
+        if row.state not in ending.IN_USE:
             raise NotPossible(f"{row.name} is not connected.")
         row.state = State.DISCONNECTED
         row.disconnected_at = row.next_due_at = now
@@ -435,8 +436,8 @@ def disconnect(
         row.save()
         _add_history(row, by, now, action="disconnected", note=f"No longer synced with {row.name}")
         _log(by, row, "disconnect", address)
-    tokens.wait_for_run(row, seconds=RUN_ENDS_WITHIN)
-    return tokens.end_at_xero(row, now)
+    ending.wait_for_run(row, seconds=RUN_ENDS_WITHIN)
+    return ending.at_xero(row, now)
 
 
 def _locked(by: Membership, connection: Connection) -> Connection:
@@ -465,7 +466,7 @@ def _add_history(row: Connection, by: Membership, now: datetime, *, action: str,
         )
 
 
-def _log(by: Membership, row: Connection, action: str, address: str, **detail: object) -> None:
+def _log(by: Membership, row: Connection, action: str, address: str, **detail: Any) -> None:
     record(
         action=action,
         business=by.business,

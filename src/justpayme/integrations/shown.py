@@ -13,7 +13,7 @@ from justpayme.sync.models import Connection, Run, is_fresh, running
 from justpayme.web.format import LOCALE, Moment, moment, zone
 
 DAY_LIMIT = 1000
-MONTH_LIMIT = 10 * 1024**3
+MONTH_LIMIT = 10 * 1000**3
 """Xero's free tier allows 1,000 calls a day to an organisation; its Core tier 10 GB a month."""
 
 State = Connection.State

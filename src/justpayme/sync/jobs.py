@@ -16,7 +16,7 @@ from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued
 
 from justpayme.accounts.models import User
-from justpayme.sync import runs, tokens
+from justpayme.sync import ending, lost, runs
 from justpayme.sync.clock import RealClock
 from justpayme.sync.models import Connection, Meter, OAuthState, Run
 
@@ -34,8 +34,8 @@ def tick(timestamp: int) -> None:
     try:
         recover_dead_runs(now)
         start_due(now)
-        tokens.finish_endings(now)
-        tokens.send_notices(now)
+        ending.finish_all(now)
+        lost.send_notices(now)
     finally:
         databases.close_all()
 

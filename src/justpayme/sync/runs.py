@@ -26,7 +26,7 @@ from django.db.models import F
 from justpayme.accounts.models import User
 from justpayme.core import schedule
 from justpayme.core.errors import Next, Problem
-from justpayme.sync import calls, tokens
+from justpayme.sync import calls, lost
 from justpayme.sync.models import Connection, Run
 from justpayme.sync.pull import Pull
 from justpayme.xero.client import Clock
@@ -100,7 +100,7 @@ def run_sync(
         problem = _pull(run, clock)
         _end(run, problem, clock)
     if problem is not None and problem.entry.next is Next.RECONNECT:
-        tokens.send_notices(clock.now())
+        lost.send_notices(clock.now())
     run.refresh_from_db()
     return run
 

@@ -1,4 +1,4 @@
-"""Xero's tokens: sealed at rest, refreshed by one at a time, ended on disconnect.
+"""Xero's tokens: sealed at rest, and refreshed by one at a time.
 
                  ask, > 60 s left
              ┌───────────────────┐
@@ -14,10 +14,10 @@ and no transaction is open while we talk to Xero (I-33, I-34, I-35).
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 import httpx2
 import msgspec
@@ -26,16 +26,15 @@ import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
-from django.core.mail import send_mail
 from django.db import OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
-from django.template.loader import render_to_string
 
-from justpayme.accounts.models import Business, Membership
-from justpayme.core.errors import CATALOGUE, Problem
+from justpayme.accounts.models import Business
+from justpayme.core.errors import Problem
 from justpayme.runtime.config import CALLBACK_PATH
-from justpayme.sync.models import Connection, TokenSet, running
+from justpayme.sync import lost
+from justpayme.sync.models import Connection, TokenSet
 from justpayme.xero import oauth
 
 log = structlog.get_logger(__name__)
@@ -45,12 +44,6 @@ SPARE = timedelta(seconds=60)
 
 LOCK_WAIT_SECONDS = 45
 """Longest wait for another process's refresh; longer than its call may take."""
-
-ENDING_RETRY = timedelta(minutes=15)
-ENDING_PATIENCE = timedelta(hours=24)
-"""How often, and for how long, we try to tell Xero of a disconnect before we only forget."""
-
-IN_USE = (Connection.State.LIVE, Connection.State.LOST, Connection.State.HALTED)
 
 
 class _Pair(msgspec.Struct, frozen=True):
@@ -114,7 +107,9 @@ def _open(token_set: TokenSet) -> _Pair:
     return unseal(bytes(token_set.sealed), key_id=token_set.key_id, owner=owner)
 
 
-def _columns(business_id: int, xero_user_id: str, tokens: oauth.Tokens, now: datetime) -> dict:
+def _columns(
+    business_id: int, xero_user_id: str, tokens: oauth.Tokens, now: datetime
+) -> dict[str, Any]:
     """The columns of a token set for a fresh pair."""
     owner = _owner(business_id, xero_user_id)
     key_id, sealed = seal(_Pair(tokens.access, tokens.refresh), owner=owner)
@@ -169,6 +164,11 @@ def access_token(token_set: TokenSet, now: datetime, *, rejected: str = "") -> s
     with _one_at_a_time(token_set.pk):
         row = _reread(token_set.pk)
         return _usable(row, now, rejected) or _refresh(row, now)
+
+
+def refresh_token(token_set: TokenSet) -> str:
+    """The refresh token as it is stored now, for giving the consent back."""
+    return _open(_reread(token_set.pk)).refresh
 
 
 def source(token_set: TokenSet, now: Callable[[], datetime]) -> Callable[[bool], str]:
@@ -226,14 +226,14 @@ def _unchanged(row: TokenSet) -> QuerySet[TokenSet]:
 def _after_invalid_grant(row: TokenSet, now: datetime) -> str:
     """Xero will never accept this pair again: say so once, unless a new consent came meanwhile."""
     with transaction.atomic(durable=True):
-        lost = _unchanged(row).update(state=TokenSet.State.LOST)
-        if lost:
+        known = _unchanged(row).update(state=TokenSet.State.LOST)
+        if known:
             users = Connection.objects.filter(tokens=row)
-            mark_lost(users.values_list("pk", flat=True), code="consent_lost", now=now)
-    if not lost:
+            lost.mark(users.values_list("pk", flat=True), code="consent_lost", now=now)
+    if not known:
         return _open(_reread(row.pk)).access
     log.warning("consent_lost", token_set=row.pk)
-    send_notices(now)
+    lost.send_notices(now)
     raise Problem("consent_lost", "invalid_grant")
 
 
@@ -269,164 +269,3 @@ def _take_lock(own: BaseDatabaseWrapper, name: str) -> None:
         if isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
             raise Problem("xero_unreachable", "another refresh does not end") from None
         raise
-
-
-# --- lost connections --------------------------------------------------------------------------
-
-
-def mark_lost(connection_ids: Iterable[int], *, code: str, now: datetime) -> int:
-    """LIVE and HALTED connections become LOST for the reason `code`; how many. No call is made."""
-    return Connection.objects.filter(
-        pk__in=list(connection_ids),
-        state__in=(Connection.State.LIVE, Connection.State.HALTED),
-    ).update(
-        state=Connection.State.LOST,
-        error_code=code,
-        error_text=CATALOGUE[code].sentence,
-        error_at=now,
-        next_due_at=None,
-        notified_at=None,
-    )
-
-
-def send_notices(now: datetime) -> int:
-    """One e-mail per business whose connections were lost and that was not told yet; how many.
-
-    The claim is a conditional update, so of many processes one sends. A mail server that
-    refuses gives the claim back and the next tick tries again.
-    """
-    waiting = Connection.objects.filter(state=Connection.State.LOST, notified_at=None)
-    business_ids = list(waiting.order_by().values_list("business", flat=True).distinct())
-    return sum(_notify(business_id, now) for business_id in business_ids)
-
-
-def _notify(business_id: int, now: datetime) -> bool:
-    claim = Connection.objects.filter(
-        business_id=business_id, state=Connection.State.LOST, notified_at=None
-    )
-    with transaction.atomic():
-        ids = list(claim.select_for_update().values_list("pk", flat=True))
-        Connection.objects.filter(pk__in=ids).update(notified_at=now)
-    if not ids:
-        return False
-    try:
-        _send_notice(business_id, Connection.objects.filter(pk__in=ids))
-    except OSError:
-        # Connection errors and SMTP errors are both OSErrors.
-        Connection.objects.filter(pk__in=ids).update(notified_at=None)
-        log.exception("notice_not_sent", business=business_id)
-        return False
-    return True
-
-
-def _send_notice(business_id: int, lost: Iterable[Connection]) -> None:
-    """Tell the owners, who alone can reconnect. Names go into the body, never into a header."""
-    owners = Membership.objects.filter(
-        business_id=business_id, role=Membership.Role.OWNER, user__is_active=True
-    ).select_related("user")
-    addresses = [owner.user.email for owner in owners]
-    link = f"{settings.JUSTPAYME_BASE_URL}/settings/integrations/"
-    body = render_to_string("sync/connection_lost.txt", {"connections": lost, "link": link})
-    for address in addresses:
-        send_mail("Xero has stopped letting us in. Nothing is lost.", body, None, [address])
-
-
-# --- the end of a connection -------------------------------------------------------------------
-
-
-def wait_for_run(connection: Connection, *, seconds: float) -> bool:
-    """Wait until no run of this connection is under way; whether that came about."""
-    deadline = time.monotonic() + seconds
-    while running(connection) is not None:
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(0.2)
-    return True
-
-
-def finish_endings(now: datetime) -> int:
-    """Tell Xero of the disconnects it has not heard of yet; how many are done. For the tick.
-
-    A disconnected connection whose `next_due_at` is set is one that Xero must still be told.
-    """
-    due = Connection.objects.filter(
-        state=Connection.State.DISCONNECTED, next_due_at__isnull=False, next_due_at__lte=now
-    )
-    return sum(end_at_xero(connection, now) is None for connection in list(due))
-
-
-def end_at_xero(connection: Connection, now: datetime) -> Problem | None:
-    """End a disconnected connection at Xero, then wipe its tokens; the Problem if not yet.
-
-    A run still under way, or a Xero that does not answer, is tried again later. When the
-    consent is gone already, or after a day, we forget our side and are done.
-    """
-    if running(connection) is not None:
-        return _later(connection, now, Problem("stopped", "a run is still ending"))
-    token_set = connection.tokens
-    try:
-        if token_set is not None:
-            _tell_xero(connection, token_set, now)
-    except Problem as problem:
-        tired = now - (connection.disconnected_at or now) > ENDING_PATIENCE
-        if problem.code not in ("consent_lost", "permission_missing") and not tired:
-            return _later(connection, now, problem)
-    _forget(connection)
-    return None
-
-
-def _later(connection: Connection, now: datetime, problem: Problem) -> Problem:
-    _ending(connection).update(next_due_at=now + ENDING_RETRY)
-    log.warning("ending_put_off", connection=connection.pk, code=problem.code)
-    return problem
-
-
-def _ending(connection: Connection) -> QuerySet[Connection]:
-    """The row, unless a person connected it again meanwhile."""
-    return Connection.objects.filter(
-        pk=connection.pk, state=Connection.State.DISCONNECTED, next_due_at__isnull=False
-    )
-
-
-def _tell_xero(connection: Connection, token_set: TokenSet, now: datetime) -> None:
-    """End the connection at Xero; take back the whole consent if nothing else lives on it."""
-    access = access_token(token_set, now)
-    shared = Connection.objects.filter(
-        connection_id=connection.connection_id, state__in=IN_USE
-    ).exists()
-    with open_client() as http:
-        # The same connection id may serve another business of the same Xero user (I-48).
-        if connection.connection_id and not shared:
-            oauth.end_connection(
-                http, app(), access_token=access, connection_id=connection.connection_id
-            )
-        if not _still_needed(token_set):
-            oauth.revoke(http, app(), refresh_token=_open(_reread(token_set.pk)).refresh)
-
-
-def _still_needed(token_set: TokenSet) -> bool:
-    """Does any organisation of this Xero user sync? Revoking ends them all, in every business."""
-    users = Connection.objects.filter(tokens__xero_user_id=token_set.xero_user_id)
-    return users.filter(state__in=IN_USE).exists()
-
-
-@transaction.atomic
-def _forget(connection: Connection) -> None:
-    """Wipe what opens this connection. A token set that serves nothing else is deleted, and
-    organisations that were only offered by it go with it."""
-    token_set = connection.tokens
-    if not _ending(connection).update(next_due_at=None, tokens=None, connection_id=""):
-        return
-    if token_set is None or token_set.connections.filter(state__in=IN_USE).exists():
-        return
-    if _others_ending(token_set):
-        return
-    token_set.connections.filter(state=Connection.State.OFFERED).delete()
-    token_set.delete()
-
-
-def _others_ending(token_set: TokenSet) -> bool:
-    """Does another disconnect still need these tokens to tell Xero?"""
-    return token_set.connections.filter(
-        state=Connection.State.DISCONNECTED, next_due_at__isnull=False
-    ).exists()
