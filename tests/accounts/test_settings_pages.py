@@ -43,10 +43,9 @@ def membership(user: User) -> Membership:
 
 
 @pytest.fixture
-def invite(alice: User, django_capture_on_commit_callbacks: Any) -> Any:
+def invite(alice: User) -> Any:
     def send(email: str = "dana@example.com", role: str = "viewer") -> str:
-        with django_capture_on_commit_callbacks(execute=True):
-            as_user(alice).post("/settings/members/invite/", {"email": email, "role": role})
+        as_user(alice).post("/settings/members/invite/", {"email": email, "role": role})
         found = re.search(r"https?://[^/\s]+(/\S+)", str(mail.outbox[-1].body))
         assert found
         return found.group(1)
@@ -363,6 +362,20 @@ def test_bad_invitations_are_refused(alice: User, field: str, value: str) -> Non
     assert answer.status_code == 422
     assert not Invitation.objects.exists()
     assert not mail.outbox
+
+
+def test_a_mail_server_that_is_down_is_told(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(self: mail.EmailMessage) -> int:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(mail.EmailMessage, "send", down)
+    client = as_user(alice)
+    answer = client.post(
+        "/settings/members/invite/", {"email": "dana@example.com", "role": "viewer"}
+    )
+    assert answer.status_code == 302
+    assert "the e-mail did not leave" in page(client, "/settings/members/")
+    assert Invitation.objects.filter(email="dana@example.com").exists()
 
 
 def test_members_are_not_invited_twice(alice: User, bob: User) -> None:

@@ -207,6 +207,23 @@ def test_closed_account_can_not_sign_in(client: Client, alice: User) -> None:
     assert not is_in(client)
 
 
+def test_a_mail_server_that_is_down_does_not_stop_a_sign_up(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(self: mail.EmailMessage) -> int:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(mail.EmailMessage, "send", down)
+    assert sign_up(client).status_code == 302
+    assert "We could not send you an e-mail" in client.get("/settings/").content.decode()
+
+
+def test_closing_an_account_ends_its_sessions(client: Client, alice: User) -> None:
+    sign_in(client, alice.email)
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    assert not is_in(client)
+
+
 def test_reset_looks_the_same_for_every_address(client: Client, alice: User) -> None:
     known = client.post("/account/password/reset/", {"email": alice.email})
     unknown = client.post("/account/password/reset/", {"email": "nobody@example.com"})

@@ -74,6 +74,7 @@ def test_generates_a_password_where_none_can_be_typed(run: Any) -> None:
         (["a@example.com", "--business", "B", "--password-stdin"], "", "short"),
         (["a@example.com", "--business", " "], "", "--business"),
         (["a@example.com", "--business", "x" * 201], "", "--business"),
+        (["a@example.com", "--business", "a\nBcc: b@example.com"], "", "can’t be shown"),
         (["a@example.com", "--business", "999999"], "", "no business with the id"),
         (["a@example.com", "--business", "B", "--name", "x" * 151], "", "--name"),
         (["a@example.com", "--business", "B", "--name", "a\nb"], "", "can’t be shown"),

@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from justpayme.accounts import security_log, tokens
 from justpayme.accounts.access import check_may_manage
-from justpayme.accounts.mail import send_invitation
 from justpayme.accounts.models import ApiToken, Business, Invitation, Membership, User
 
 MAX_TOKENS = 50
@@ -71,7 +70,7 @@ def create_person(
 def invite(
     *, membership: Membership, email: str, role: str, now: datetime, address: str = ""
 ) -> Invitation:
-    """Invite somebody by e-mail, or send the invitation anew. The e-mail leaves after commit."""
+    """Invite somebody, or renew an invitation. The caller sends the e-mail (`mail`) afterwards."""
     check_may_manage(membership)
     email, business = email.strip().lower(), membership.business
     if Membership.objects.filter(business=business, user__email=email).exists():
@@ -91,7 +90,6 @@ def invite(
         email=email,
         role=role,
     )
-    transaction.on_commit(lambda: send_invitation(invitation))
     return invitation
 
 

@@ -18,9 +18,11 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 
 from justpayme.accounts import security_log
+from justpayme.accounts.mail import deliver
 from justpayme.accounts.models import User
 
 NONCE = 12
+NOT_SENT = "We could not send you an e-mail just now. What you did is saved; try again later."
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -72,6 +74,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         person = cast(User, user)
         _record(template_prefix.rpartition("/")[2], self.request, person)
         super().send_notification_mail(template_prefix, user, context, email or person.email)
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Send one of allauth's e-mails; say so when it can't leave."""
+        values = {"request": self.request, "email": email} | context
+        if not deliver(self.render_mail(template_prefix, email, values)) and self.request:
+            messages.warning(self.request, NOT_SENT)
 
     def reauthenticate(self, user: AbstractBaseUser, password: str) -> bool:
         """Check the password of the person who is signed in, under the limits of signing in."""

@@ -44,7 +44,7 @@ def add_user_arguments(parser: ArgumentParser) -> None:
 def create_user(arguments: Namespace) -> int:
     """Add a person, and the business if it is new. Prints what was made."""
     password, generated = _password(arguments)
-    _check(arguments.email, arguments.name, password)
+    _check(arguments.email, arguments.name, arguments.business, password)
     try:
         user, business, made = _create(arguments, password)
     except actions.Refused as refused:
@@ -100,10 +100,11 @@ def _password(arguments: Namespace) -> tuple[str, bool]:
     return getpass.getpass("Password: "), False
 
 
-def _check(email: str, name: str, password: str) -> None:
+def _check(email: str, name: str, business: str, password: str) -> None:
     try:
         validate_email(email)
         check_visible(name)
+        check_visible(business)
         validate_password(password, User(email=email, name=name))
     except ValidationError as error:
         raise CommandError(" ".join(error.messages), USAGE) from None

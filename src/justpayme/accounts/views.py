@@ -33,6 +33,7 @@ from justpayme.accounts.forms import (
     TokenForm,
 )
 from justpayme.accounts.invitations import find
+from justpayme.accounts.mail import send_invitation
 from justpayme.accounts.middleware import choose
 from justpayme.accounts.models import Invitation
 from justpayme.accounts.security_log import address_of
@@ -151,19 +152,24 @@ def invite(request: BusinessRequest) -> HttpResponse:
         if not ratelimit.consume(request, action="invite", user=request.user):
             form.add_error(None, "Too many invitations in an hour. Try again later.")
         elif _try(form, _invite, request, form):
-            sent = f"We have sent an invitation to {form.cleaned_data['email']}."
-            messages.success(request, sent)
             return redirect("accounts:members")
     return _page(request, "invite", form)
 
 
-def _invite(request: BusinessRequest, form: Form) -> Invitation:
-    return actions.invite(
+def _invite(request: BusinessRequest, form: Form) -> None:
+    invitation = actions.invite(
         membership=request.membership,
         now=timezone.now(),
         address=address_of(request),
         **form.cleaned_data,
     )
+    if send_invitation(invitation):
+        messages.success(request, f"We have sent an invitation to {invitation.email}.")
+    else:
+        messages.warning(
+            request,
+            f"{invitation.email} is invited, but the e-mail did not leave. Invite them again.",
+        )
 
 
 def _try(form: Form, act: Callable[..., Any], *args: Any) -> bool:
