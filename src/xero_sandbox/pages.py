@@ -1,8 +1,6 @@
 """The pages that a person sees: plain HTML without scripts, phone first, light and dark."""
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
@@ -10,6 +8,7 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from xero_sandbox.faults import KINDS
+from xero_sandbox.html import Cells, amount, field, form, hidden, join, notice, page, plain, table
 from xero_sandbox.log import Entry
 from xero_sandbox.model import Contact, Invoice, Line, Payment
 from xero_sandbox.oauth import USER_EMAIL, USER_NAME, AuthorizeRequest
@@ -18,21 +17,6 @@ from xero_sandbox.store import Ledger
 
 if TYPE_CHECKING:
     from xero_sandbox.app import Sandbox
-
-TEMPLATES = Path(__file__).parent / "templates"
-STYLE = Markup((TEMPLATES / "style.css").read_text())  # noqa: S704 - our own file
-SHELL = Markup((TEMPLATES / "shell.html").read_text())  # noqa: S704 - our own file
-
-
-def page(title: str, body: Markup, status: int = 200) -> Response:
-    """A whole page; never framed (1.1)."""
-    html = SHELL.format(title=title, style=STYLE, body=body, user=USER_NAME, email=USER_EMAIL)
-    headers = {
-        "X-Frame-Options": "DENY",
-        "Cache-Control": "no-store",
-        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-    }
-    return Response(html, status, content_type="text/html; charset=utf-8", headers=headers)
 
 
 def authorize_error(error: str) -> Response:
@@ -164,20 +148,16 @@ def fault_from_form(given: Mapping[str, str]) -> dict[str, Any]:
 
 def request_table(entries: Iterable[Entry]) -> Markup:
     """The last requests."""
-    rows = join(
-        Markup(
-            '<tr><td>{}</td><td>{} {}</td><td class="n">{}</td><td class="n">{}</td>'
-            "<td>{}</td></tr>"
-        ).format(
+    rows = [
+        (
             f"{entry.time:%H:%M:%S}",
-            entry.method,
-            entry.path + ("?" + entry.query if entry.query else ""),
+            f"{entry.method} {entry.path}{'?' if entry.query else ''}{entry.query}",
             entry.status,
             entry.bytes,
             entry.fault,
         )
         for entry in entries
-    )
+    ]
     if not rows:
         return Markup("<p>No requests yet.</p>")
     return table("Last requests", ("Time", "Request", "Status", "Bytes", "Fault"), rows, {2, 3})
@@ -192,7 +172,7 @@ def invoices(sandbox: "Sandbox", ledger: Ledger, args: Mapping[str, str]) -> Res
         reverse=True,
     )
     start = (int(number) - 1) * PAGE_ROWS if number.isdecimal() and 0 < int(number) < 10**6 else 0
-    rows = join(invoice_row(ledger, i) for i in found[start : start + PAGE_ROWS])
+    rows = [invoice_row(ledger, i) for i in found[start : start + PAGE_ROWS]]
     it = ledger.organisation
     body = INVOICES.format(
         done=notice(args.get("done", "")),
@@ -218,21 +198,18 @@ def matches(ledger: Ledger, invoice: Invoice, wanted: str) -> bool:
     return any(wanted.casefold() in text.casefold() for text in texts)
 
 
-def invoice_row(ledger: Ledger, invoice: Invoice) -> Markup:
+def invoice_row(ledger: Ledger, invoice: Invoice) -> Cells:
     """One row of the list."""
-    return Markup(
-        '<tr><td><a href="/org/{}/invoice/{}">{}</a></td><td>{}</td><td>{}</td><td>{}</td>'
-        '<td>{}</td><td class="n">{} {}</td><td class="n">{}</td></tr>'
-    ).format(
-        ledger.organisation.id,
-        invoice.id,
-        invoice.number,
+    link = Markup('<a href="/org/{}/invoice/{}">{}</a>').format(
+        ledger.organisation.id, invoice.id, invoice.number
+    )
+    return (
+        link,
         contact_name(ledger, invoice.contact_id),
         invoice.date,
         invoice.due_date or "",
         invoice.status,
-        invoice.currency,
-        amount(invoice.total),
+        f"{invoice.currency} {amount(invoice.total)}",
         amount(invoice.amount_due),
     )
 
@@ -464,66 +441,10 @@ def act_form(
     return form(action, back, hidden("tenant", ledger.organisation.id) + fields, label, look)
 
 
-def form(action: str, back: str, fields: Markup, label: str, look: str = "") -> Markup:
-    """A form with one button."""
-    return Markup(
-        '<form method="post" action="/do/{}">{}{}<div class="actions">'
-        '<button type="submit" class="{}">{}</button></div></form>'
-    ).format(action, hidden("back", back), fields, look, label)
-
-
-def field(
-    label: str, name: str, value: str, *, kind: str = "text", required: bool = False
-) -> Markup:
-    """A labelled input."""
-    return Markup('<label>{}<input type="{}" name="{}" value="{}"{}></label>').format(
-        label, kind, name, value, Markup(" required") if required else ""
-    )
-
-
-def hidden(name: str, value: str) -> Markup:
-    """A hidden field."""
-    return Markup('<input type="hidden" name="{}" value="{}">').format(name, value)
-
-
-def table(caption: str, heads: Iterable[str], rows: Markup, numbers: set[int]) -> Markup:
-    """A table that scrolls sideways on a phone, also by keyboard."""
-    cells = join(
-        Markup('<th scope="col"{}>{}</th>').format(
-            Markup(' class="n"') if index in numbers else "", head
-        )
-        for index, head in enumerate(heads)
-    )
-    return Markup(
-        '<div class="scroll" tabindex="0" role="region" aria-label="{}"><table><thead><tr>{}</tr>'
-        "</thead><tbody>{}</tbody></table></div>"
-    ).format(caption, cells, rows)
-
-
-def notice(done: str) -> Markup:
-    """A sentence after something was done."""
-    return Markup('<p class="done" role="status">Done.</p>') if done else Markup("")
-
-
-def join(parts: Iterable[Markup]) -> Markup:
-    """One piece of markup from many."""
-    return Markup("").join(parts)
-
-
 def contact_name(ledger: Ledger, contact_id: str) -> str:
     """A contact's name, empty if unknown."""
     contact = ledger.contacts.get(contact_id)
     return contact.name if contact else ""
-
-
-def amount(value: Decimal) -> str:
-    """Money with thousands separators."""
-    return f"{value:,.2f}"
-
-
-def plain(value: Decimal) -> str:
-    """A number as one would type it."""
-    return f"{value.normalize():f}"
 
 
 CONSENT = Markup("""

@@ -388,7 +388,11 @@ def uk_organisation(random: Random, now: datetime) -> Organisation:
         updated=now - timedelta(days=90),
         tax_number="101-2-303",
         accounts=accounts(random, "GBP"),
-        tax_rates=tax_rates(Decimal(20), "VAT"),
+        tax_rates=tax_rates(
+            Decimal(20),
+            "VAT",
+            {"ZERORATEDOUTPUT": "Zero Rated Income", "EXEMPTOUTPUT": "Exempt Income"},
+        ),
         themes=themes(random),
         currencies={"GBP": "British Pound", "EUR": "Euro"},
         default_tax="OUTPUT2",
@@ -411,7 +415,7 @@ def nz_organisation(random: Random, now: datetime) -> Organisation:
         updated=now - timedelta(days=80),
         tax_number="49-091-850",
         accounts=accounts(random, "NZD"),
-        tax_rates=tax_rates(Decimal(15), "GST"),
+        tax_rates=tax_rates(Decimal(15), "GST", {"ZERORATED": "Zero Rated"}),
         themes=themes(random),
         currencies={"NZD": "New Zealand Dollar", "EUR": "Euro"},
         default_tax="OUTPUT2",
@@ -443,8 +447,8 @@ def accounts(random: Random, currency: str) -> list[Account]:
     ]  # fmt: skip
 
 
-def tax_rates(standard: Decimal, word: str) -> list[TaxRate]:
-    """Standard, zero-rated, exempt and none, for sales and purchases (4.5)."""
+def tax_rates(standard: Decimal, word: str, zero: dict[str, str]) -> list[TaxRate]:
+    """Standard, the country's kinds of zero, none, and one that is no longer used (4.5)."""
     return [
         TaxRate(
             tax_type="OUTPUT2",
@@ -459,10 +463,10 @@ def tax_rates(standard: Decimal, word: str) -> list[TaxRate]:
             revenue=False,
             report_type="INPUT",
         ),
-        TaxRate(
-            tax_type="ZERORATEDOUTPUT", name="Zero Rated Income", rate=Decimal(0), revenue=True
+        *(
+            TaxRate(tax_type=tax_type, name=name, rate=Decimal(0), revenue=True)
+            for tax_type, name in zero.items()
         ),
-        TaxRate(tax_type="EXEMPTOUTPUT", name="Exempt Income", rate=Decimal(0), revenue=True),
         TaxRate(
             tax_type="NONE", name=f"No {word}", rate=Decimal(0), revenue=True, report_type="NONE"
         ),
