@@ -157,6 +157,8 @@ ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
 ACCOUNT_SESSION_REMEMBER = None
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if CONFIG.https else "http"
+ALLAUTH_TRUSTED_PROXY_COUNT = 1 if CONFIG.https else 0
+"""Behind the proxy that ends TLS, the last address in X-Forwarded-For is the visitor's."""
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "JustPayMe"
 MFA_ALLOW_UNVERIFIED_EMAIL = True
@@ -195,6 +197,8 @@ if CONFIG.https:
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+"""A bill of 200 lines has 1,400 fields and a few more."""
 
 # --- language, time, files ---------------------------------------------------------------------
 

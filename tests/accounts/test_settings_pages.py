@@ -378,6 +378,18 @@ def test_a_mail_server_that_is_down_is_told(alice: User, monkeypatch: pytest.Mon
     assert Invitation.objects.filter(email="dana@example.com").exists()
 
 
+def test_invitations_are_limited(alice: User) -> None:
+    client = as_user(alice)
+    for number in range(31):
+        answer = client.post(
+            "/settings/members/invite/",
+            {"email": f"dana{number}@example.com", "role": "viewer"},
+        )
+    assert answer.status_code == 422
+    assert "Too many invitations" in answer.content.decode()
+    assert len(mail.outbox) == Invitation.objects.count() == 30
+
+
 def test_members_are_not_invited_twice(alice: User, bob: User) -> None:
     answer = as_user(alice).post(
         "/settings/members/invite/", {"email": "BOB@example.com", "role": "owner"}

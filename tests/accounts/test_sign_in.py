@@ -172,6 +172,25 @@ def test_guessing_a_password_is_stopped_even_with_the_right_one(
     assert not is_in(client)
 
 
+@pytest.mark.parametrize(
+    ("proxies", "passed", "address"),
+    [
+        (0, "6.6.6.6", "127.0.0.1"),
+        (0, "", "127.0.0.1"),
+        (1, "6.6.6.6, 203.0.113.9", "203.0.113.9"),
+        (1, "203.0.113.9", "203.0.113.9"),
+        (1, "", "127.0.0.1"),
+    ],
+)
+def test_address_in_the_log_can_not_be_forged(
+    client: Client, alice: User, settings: Any, proxies: int, passed: str, address: str
+) -> None:
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = proxies
+    values = {"login": alice.email, "password": PASSWORD}
+    client.post("/account/login/", values, headers={"X-Forwarded-For": passed})
+    assert SecurityEvent.objects.get(action="signed_in").address == address
+
+
 def test_many_requests_to_sign_in_get_429(client: Client, alice: User) -> None:
     codes = [sign_in(client, f"a{n}@example.com").status_code for n in range(40)]
     assert codes[-1] == 429

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 
 from justpayme.accounts.models import Business, SecurityEvent, User
@@ -46,9 +47,13 @@ def _plain(value: Any) -> Any:
 
 
 def address_of(request: HttpRequest) -> str:
-    """The address that the request came from, as our own server saw it.
+    """The address that the request came from.
 
-    Headers such as X-Forwarded-For are not read: anybody can send them. Behind a proxy the
-    server is told by its own setting which proxy to believe, and REMOTE_ADDR is right then.
+    X-Forwarded-For is read only where a proxy of ours stands in front, and only the entry
+    that this proxy added: whatever a visitor sent is left of it. The rate limits do the same.
     """
+    hops = settings.ALLAUTH_TRUSTED_PROXY_COUNT
+    passed = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
+    if hops and len(passed) >= hops and passed[-hops]:
+        return passed[-hops]
     return str(request.META.get("REMOTE_ADDR", ""))
