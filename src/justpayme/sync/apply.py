@@ -52,6 +52,7 @@ class Tally:
     unchanged: int = 0
     skipped: int = 0
     drift: int = 0
+    voided: int = 0
 
 
 @dataclass
@@ -82,17 +83,19 @@ def apply_invoices(
     endpoint: str,
     position: cursors.Position | None,
     expected: int | None = None,
+    voided: int = 0,
 ) -> Tally:
     """Write one page of invoices and move the cursor, or do neither.
 
     `unchanged`: invoices of the page that are byte for byte what we hold, already left out.
+    `voided`: bills that earlier pages of this run voided.
     Raises Problem: "stopped" if this run may not write any more, "mass_void" before the first
     write of a page that voids too much.
     """
     with transaction.atomic():
         connection = fence(run)
         plan = _plan(connection, page, run)
-        _stop_at_mass_void(connection, plan)
+        _stop_at_mass_void(connection, plan, voided)
         _carry_out(run, connection, plan, now)
         plan.tally.read += len(page) + unchanged
         plan.tally.unchanged += unchanged
@@ -298,14 +301,16 @@ def _edited_rows(connection: Connection, links: list[Link]) -> dict[int, BillFie
     return {bill.pk: bill.fields(contact_id=clients.contact_id_of(bill.client)) for bill in bills}
 
 
-def _stop_at_mass_void(connection: Connection, plan: _Plan) -> None:
-    voids = sum(
+def _stop_at_mass_void(connection: Connection, plan: _Plan, voided: int) -> None:
+    """Raise if this page and the run's pages before it void too much (I-11)."""
+    plan.tally.voided = sum(
         decision.bill.status is Status.VOID and local.status is not Status.VOID
         for _, _, decision, local in plan.changed
     )
-    if not voids or connection.accepted_risk:
+    if not plan.tally.voided or connection.accepted_risk:
         return
-    open_before = Bill.objects.filter(link__connection=connection, status=Status.ACTIVE).count()
+    still_open = Bill.objects.filter(link__connection=connection, status=Status.ACTIVE).count()
+    voids, open_before = voided + plan.tally.voided, still_open + voided
     if voids_are_unusual(voids, open_before):
         raise Problem("mass_void", f"{voids} of {open_before} open bills")
 

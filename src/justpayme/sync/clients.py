@@ -6,7 +6,7 @@ an imported invoice names it. All other contacts (suppliers) are only remembered
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from uuid import UUID
@@ -48,7 +48,7 @@ def ensure(connection: Connection, contacts: Mapping[UUID, str], now: datetime) 
     return found | _create(connection, made, now)
 
 
-def _linked(connection: Connection, contacts: Mapping[UUID, str]) -> dict[UUID, int]:
+def _linked(connection: Connection, contacts: Iterable[UUID]) -> dict[UUID, int]:
     rows = ClientLink.objects.filter(connection=connection, contact_id__in=list(contacts))
     links = {row.contact_id: row for row in rows}
     survivors = {row.merged_to for row in links.values() if row.merged_to}

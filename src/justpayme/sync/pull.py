@@ -61,6 +61,7 @@ class Pull:
     client: XeroClient
     clock: Clock
     organisation_checked: bool = False
+    voided: int = 0
 
     def everything_due(self) -> None:
         """Do what this run's kind asks for. Raises Problem; what was applied stays applied."""
@@ -179,7 +180,7 @@ class Pull:
         if any(i.wanted for i in incoming):
             self._check_organisation()
         importing = self.run.kind == Run.Kind.IMPORT and endpoint == "invoices"
-        apply.apply_invoices(
+        tally = apply.apply_invoices(
             self.run,
             incoming,
             unchanged=len(rows) - len(incoming),
@@ -187,7 +188,9 @@ class Pull:
             endpoint=endpoint,
             position=position,
             expected=page.items if importing and position else None,
+            voided=self.voided,
         )
+        self.voided += tally.voided
 
     def _pages(
         self,

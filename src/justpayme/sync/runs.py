@@ -230,12 +230,11 @@ def _after_problem(
         "error_code": problem.code,
         "error_text": problem.sentence,
         "error_at": now,
-        "accepted_risk": False,
     }
     if problem.retry_after is not None:
         changes["blocked_until"] = now + timedelta(seconds=problem.retry_after)
     if problem.entry.next is Next.RECONNECT:
         changes |= {"state": Connection.State.LOST, "notified_at": None}
     if problem.entry.next is Next.HALT:
-        changes["state"] = Connection.State.HALTED
+        changes |= {"state": Connection.State.HALTED, "accepted_risk": False}
     return changes
