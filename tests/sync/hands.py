@@ -37,7 +37,10 @@ class Wire(httpx2.BaseTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         self.asked.append(request.url.path)
         self.before(request)
-        answer = self.inner.handle_request(request)
+        try:
+            answer = self.inner.handle_request(request)
+        except ConnectionResetError as error:  # what a socket's transport makes of it
+            raise httpx2.ReadError(str(error)) from error
         self.after(request)
         return answer
 
