@@ -8,6 +8,19 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
 from django.db.utils import DatabaseError
+from tests.bills.given import (
+    HOSTILE,
+    NOW,
+    TODAY,
+    a_bill,
+    a_client,
+    a_connection,
+    act,
+    bill_entry,
+    client_linked,
+    line,
+    linked,
+)
 
 from justpayme.bills.actions import (
     AlreadyDone,
@@ -28,19 +41,6 @@ from justpayme.bills.models import Bill, Client, HistoryEntry, Line, Payment
 from justpayme.core.bill import MoneyKind, Status, TaxMode
 from justpayme.core.entry import ClientEntry, PaymentEntry
 from justpayme.sync.models import Connection
-from tests.bills.given import (
-    HOSTILE,
-    NOW,
-    TODAY,
-    a_bill,
-    a_client,
-    a_connection,
-    act,
-    bill_entry,
-    client_linked,
-    line,
-    linked,
-)
 
 LATER = NOW + timedelta(minutes=5)
 OWNING = [Connection.State.LIVE, Connection.State.LOST, Connection.State.HALTED]

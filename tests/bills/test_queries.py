@@ -5,6 +5,8 @@ from decimal import Decimal
 
 import pytest
 from django.utils import timezone
+from tests.bills.given import NOW, TODAY, a_bill, a_client, a_connection, act, line, linked
+from tests.bills.large import make_large
 
 from justpayme.accounts.models import Business
 from justpayme.bills import queries
@@ -15,8 +17,6 @@ from justpayme.bills.queries import SORTS, TABS, Wanted
 from justpayme.core.bill import Status
 from justpayme.core.entry import PaymentEntry
 from justpayme.sync.models import Connection
-from tests.bills.given import NOW, TODAY, a_bill, a_client, a_connection, act, line, linked
-from tests.bills.large import make_large
 
 
 @pytest.fixture
@@ -93,9 +93,7 @@ def test_overdue_follows_the_organisations_own_day(business, alice):
 def test_a_parted_bill_is_due_in_the_business_s_own_day_again(business, alice):
     late_evening = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)
     bill = a_bill(alice, due_on=TODAY)
-    gone = a_connection(
-        business, time_zone="Pacific/Auckland", state=Connection.State.DISCONNECTED
-    )
+    gone = a_connection(business, time_zone="Pacific/Auckland", state=Connection.State.DISCONNECTED)
     linked(bill, gone)
     books = queries.open_books(business, late_evening)
     assert queries.bill_detail(books, bill.pk).shown == "active"
