@@ -188,9 +188,11 @@ def with_line(invoice: Invoice, line_id: str, **changes: object) -> list[Line]:
 
 
 def edit_silently(store: Store, ledger: Ledger, invoice_id: str, **changes: object) -> Invoice:
-    """Change an invoice without moving its stamp, as real Xero sometimes does (3.2, 6.1)."""
+    """Change an invoice by the same rules without moving its stamp (3.2, 6.1)."""
     with store.lock:
-        new = replace(found(ledger, invoice_id), **changes)
+        invoice = found(ledger, invoice_id)
+        _check_edit(ledger, invoice, changes)
+        new = replace(invoice, **changes)
         if not has_money(new):
             new = with_totals(ledger.organisation, new)
         store.save(ledger.organisation.id, new)
