@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import structlog
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -21,6 +25,23 @@ from justpayme.sync.models import Connection, Meter, OAuthState, TokenSet
 pytestmark = pytest.mark.django_db
 
 HOSTILE = "<script>alert(1)</script>\x00\r\n'\";--" + "x" * 3000
+
+
+@pytest.fixture
+def written() -> Iterator[StringIO]:
+    """The log exactly as it is written, by the formatter of the settings."""
+    root = logging.getLogger()
+    formatter = next(
+        handler.formatter
+        for handler in root.handlers
+        if isinstance(handler.formatter, structlog.stdlib.ProcessorFormatter)
+    )
+    stream = StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
+    root.addHandler(handler)
+    yield stream
+    root.removeHandler(handler)
 
 
 def location(answer: Any) -> str:
@@ -106,11 +127,19 @@ def test_describing_an_organisation_counts_as_a_call(browser: Client, world: Wor
     assert world.wire.calls("/api.xro/2.0/Organisation") == 2
 
 
-def test_the_callback_redirects_and_shows_nothing(browser: Client, world: World) -> None:
-    answer = connect(browser, world, "GB")
+def test_the_callback_redirects_and_neither_shows_nor_logs_the_code(
+    browser: Client, world: World, written: StringIO
+) -> None:
+    """S4."""
+    query = world.agree(begin(browser), "GB")
+    answer = come_back(browser, query)
     assert answer.status_code == 302
     assert answer.content == b""
     assert answer["Referrer-Policy"] in ("same-origin", "no-referrer")
+    logged = written.getvalue()
+    assert "integrations/xero/callback" in logged
+    assert query["code"] not in logged
+    assert query["state"] not in logged
 
 
 def test_every_step_is_in_the_security_log(browser: Client, world: World, alice: User) -> None:

@@ -54,6 +54,26 @@ def test_sync_now_makes_the_organisation_due_and_defers_one_job(
     assert waiting_jobs() == 1
 
 
+@pytest.mark.parametrize(
+    ("wanted", "target"),
+    [
+        ("/bills/", "/bills/"),
+        ("https://evil.example/", None),
+        ("//evil.example", None),
+        ("javascript:alert(1)", None),
+        ("/\\evil.example", None),
+        ("http:///evil.example", None),
+    ],
+)
+def test_sync_now_goes_back_only_to_a_page_of_ours(
+    imported: Connection, browser: Client, wanted: str, target: str | None
+) -> None:
+    """S20."""
+    answer = post(browser, "sync_now", imported, {"next": wanted})
+    own = reverse("integrations:organisation", args=[imported.pk])
+    assert answer["Location"] == (target or own)
+
+
 def test_pressing_twice_asks_once(imported: Connection, browser: Client) -> None:
     idle(imported)
     post(browser, "sync_now", imported)

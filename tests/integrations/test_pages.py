@@ -74,6 +74,7 @@ def test_the_import_can_be_watched(browser: Client, world: World, live: Connecti
     told = page(browser, "progress", live.pk)
     assert "Starting" in told
     assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in told
+    Connection.objects.update(connected_at=timezone.now() - timedelta(minutes=1))
     run = Run.objects.create(
         connection=live,
         kind="import",
@@ -94,6 +95,14 @@ def test_the_import_can_be_watched(browser: Client, world: World, live: Connecti
     assert "Your invoices are here" in told
     assert "http-equiv" not in told
     assert "data-poll" not in told
+
+
+def test_an_earlier_import_does_not_show_in_the_progress_of_the_next(
+    browser: Client, world: World, imported: Connection
+) -> None:
+    browser.post(reverse("integrations:disconnect", args=[imported.pk]))
+    connect(browser, world, "GB")
+    assert "Starting" in page(browser, "progress", imported.pk)
 
 
 def test_a_failed_import_names_its_reason(browser: Client, live: Connection) -> None:
@@ -330,7 +339,9 @@ def test_nothing_changes_by_looking(browser: Client, imported: Connection) -> No
         browser.get(reverse(f"integrations:{name}"))
     for name in OWN_PAGES:
         page(browser, name, imported.pk)
+        browser.head(reverse(f"integrations:{name}", args=[imported.pk]))
     page(browser, "run", imported.pk, run.pk)
+    assert browser.head(reverse("integrations:callback")).status_code == 405
     for name in set(POSTS) - {"disconnect"}:
         answer = browser.get(reverse(f"integrations:{name}", args=[imported.pk]))
         assert answer.status_code == 405

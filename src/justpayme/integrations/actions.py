@@ -336,29 +336,25 @@ def choose(
 
 
 def sync_now(*, by: Membership, connection: Connection, now: datetime) -> str:
-    """Ask for a sync at once. Answers `asked`, or why not: `running`, `soon`, `blocked`.
+    """Ask for a sync at once. Answers `asked`; `running` or `soon` when it starts as soon as the
+    one under way has ended, or ten seconds after the last; `blocked` while Xero makes us wait.
 
-    At most one in ten seconds for each organisation, whoever presses.
+    A press is never lost: what somebody just changed in Xero is what she wants to see.
     """
     check_may_change(by)
     with transaction.atomic():
         row = _locked(by, connection)
         if row.state != State.LIVE:
             raise NotPossible(f"{row.name} is not connected, so there is nothing to sync with.")
-        answer = _may_sync_now(row, now)
-        if answer == "asked":
+        if row.blocked_until is not None and row.blocked_until > now:
+            return "blocked"
+        last = row.runs.order_by("-started_at").first()
+        due = now if last is None else max(now, last.started_at + SYNC_NOW_PAUSE)
+        if running(row) is None and due <= now:
             request_sync(connection=row, cause=Run.Cause.PERSON, by=by.user)
-    return answer
-
-
-def _may_sync_now(row: Connection, now: datetime) -> str:
-    if running(row) is not None:
-        return "running"
-    if row.blocked_until is not None and row.blocked_until > now:
-        return "blocked"
-    asked = row.next_due_at is not None and row.next_due_at <= now
-    just_now = row.runs.filter(started_at__gt=now - SYNC_NOW_PAUSE).exists()
-    return "soon" if asked or just_now else "asked"
+            return "asked"
+        Connection.objects.filter(pk=row.pk).update(next_due_at=due)
+        return "running" if running(row) else "soon"
 
 
 @transaction.atomic

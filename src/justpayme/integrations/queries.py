@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from django.db.models import Count, Max, QuerySet, Sum
+from django.db.models import Count, QuerySet, Sum
 
 from justpayme.accounts.models import Business
 from justpayme.sync.models import Connection, Meter, Run
@@ -59,13 +59,8 @@ def used(connection: Connection, now: datetime) -> Used:
     return Used(today["sum"] or 0, month["sum"] or 0)
 
 
-def last_run(connection: Connection) -> Run | None:
-    """The newest run, under way or ended."""
-    return connection.runs.order_by("-pk").first()
-
-
-def last_sync_at(business: Business) -> datetime | None:
-    """When any organisation of this business was last checked to the end."""
-    found = business.connections.aggregate(at=Max("checked_at"))
-    moment: datetime | None = found["at"]
-    return moment
+def import_run(connection: Connection) -> Run | None:
+    """The newest run since the organisation was last chosen, under way or ended."""
+    if connection.connected_at is None:
+        return None
+    return connection.runs.filter(started_at__gte=connection.connected_at).order_by("-pk").first()

@@ -9,8 +9,14 @@ from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import (
+    require_GET,
+    require_http_methods,
+    require_POST,
+    require_safe,
+)
 
 from justpayme.accounts.access import (
     BusinessRequest,
@@ -23,6 +29,7 @@ from justpayme.core.errors import CATALOGUE, Problem
 from justpayme.integrations import actions, queries, shown
 from justpayme.integrations.forms import ChooseForm, SettingsForm
 from justpayme.sync.models import Connection, Run
+from justpayme.web.views import safe_next
 
 State = Connection.State
 RECONNECTING = "xero_reconnect"
@@ -33,8 +40,8 @@ RUNS_A_PAGE = 25
 
 SYNC_SAID = {
     "asked": "Syncing now. This page shows the result in a moment.",
-    "running": "A sync is already under way.",
-    "soon": "Just synced. Ten seconds between two is enough.",
+    "running": "A sync is under way. Another follows it, so that nothing is missed.",
+    "soon": "Synced a moment ago. The next sync starts in a few seconds.",
     "blocked": "Xero allows no more calls for now. The sync goes on by itself.",
 }
 
@@ -51,7 +58,7 @@ def _now() -> datetime:
 # --- connect -----------------------------------------------------------------------------------
 
 
-@require_GET
+@require_safe
 @member_required
 def index(request: BusinessRequest) -> HttpResponse:
     """Every organisation with its state, or the way to the first one."""
@@ -65,7 +72,7 @@ def index(request: BusinessRequest) -> HttpResponse:
     return render(request, "integrations/index.html", {"cards": cards, "offered": offered})
 
 
-@require_GET
+@require_safe
 @member_required
 def xero(request: BusinessRequest) -> HttpResponse:
     """What connecting means, before anything is asked."""
@@ -168,7 +175,7 @@ def _after_consent(
     return redirect("integrations:index")
 
 
-@require_GET
+@require_safe
 @member_required
 def outcome(request: BusinessRequest, code: str) -> HttpResponse:
     """Why nothing was connected, and what to do."""
@@ -179,7 +186,7 @@ def outcome(request: BusinessRequest, code: str) -> HttpResponse:
     return render(request, "integrations/outcome.html", {"entry": entry, "lost": lost})
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @manage_required
 def choose(request: BusinessRequest) -> HttpResponse:
     """The organisation picker."""
@@ -235,7 +242,7 @@ def _options(
 # --- one organisation --------------------------------------------------------------------------
 
 
-@require_GET
+@require_safe
 @member_required
 def organisation(request: BusinessRequest, pk: int) -> HttpResponse:
     """State, settings, activity and the way out of one organisation."""
@@ -269,12 +276,12 @@ def _shown_runs(
     return [shown.shown_run(run, now, tz, you=request.user.pk) for run in found]
 
 
-@require_GET
+@require_safe
 @member_required
 def progress(request: BusinessRequest, pk: int) -> HttpResponse:
     """The first import as it goes on; it goes on without this page too."""
     connection = _connection(request, pk)
-    run = queries.last_run(connection)
+    run = queries.import_run(connection)
     context = {
         "connection": connection,
         "progress": shown.progress(connection, run, queries.bill_count(connection), _now()),
@@ -286,7 +293,7 @@ def progress(request: BusinessRequest, pk: int) -> HttpResponse:
 @require_POST
 @change_required
 def sync_now(request: BusinessRequest, pk: int) -> HttpResponse:
-    """Ask for a sync at once."""
+    """Ask for a sync at once, and go back to where the button was pressed."""
     connection = _connection(request, pk)
     try:
         answer = actions.sync_now(by=request.membership, connection=connection, now=_now())
@@ -295,7 +302,7 @@ def sync_now(request: BusinessRequest, pk: int) -> HttpResponse:
     else:
         level = messages.INFO if answer in ("asked", "running", "soon") else messages.WARNING
         messages.add_message(request, level, SYNC_SAID[answer])
-    return redirect("integrations:organisation", pk=pk)
+    return redirect(safe_next(request, reverse("integrations:organisation", args=[pk])))
 
 
 @require_POST
@@ -334,14 +341,14 @@ def resume(request: BusinessRequest, pk: int) -> HttpResponse:
     return redirect("integrations:organisation", pk=pk)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @manage_required
 def disconnect(request: BusinessRequest, pk: int) -> HttpResponse:
     """Ask first, saying what stays; then end it."""
     connection = _connection(request, pk)
     if connection.state == State.DISCONNECTED:
         return redirect("integrations:organisation", pk=pk)
-    if request.method == "GET":
+    if request.method != "POST":
         count = queries.bill_count(connection)
         context = {"connection": connection, "count": count, "bills": shown.counted(count, "bill")}
         return render(request, "integrations/disconnect.html", context)
@@ -364,7 +371,7 @@ def disconnect(request: BusinessRequest, pk: int) -> HttpResponse:
 # --- runs --------------------------------------------------------------------------------------
 
 
-@require_GET
+@require_safe
 @member_required
 def runs(request: BusinessRequest, pk: int) -> HttpResponse:
     """Every sync run, newest first."""
@@ -382,7 +389,7 @@ def runs(request: BusinessRequest, pk: int) -> HttpResponse:
     return render(request, "integrations/runs.html", context)
 
 
-@require_GET
+@require_safe
 @member_required
 def run(request: BusinessRequest, pk: int, run_pk: int) -> HttpResponse:
     """One sync run: what it read, changed and used, and how it ended."""

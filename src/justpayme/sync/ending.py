@@ -26,6 +26,9 @@ RETRY = timedelta(minutes=15)
 PATIENCE = timedelta(hours=24)
 """How often, and for how long, we try to tell Xero before we only forget our side."""
 
+RUN_RETRY = timedelta(seconds=30)
+"""A run under way ends with its next call, so we look again soon."""
+
 State = Connection.State
 
 IN_USE = (State.LIVE, State.LOST, State.HALTED)
@@ -74,7 +77,8 @@ def at_xero(connection: Connection, now: datetime) -> Problem | None:
 
 
 def _later(connection: Connection, now: datetime, problem: Problem) -> Problem:
-    _ending(connection).update(next_due_at=now + RETRY)
+    wait = RUN_RETRY if problem.code == "stopped" else RETRY
+    _ending(connection).update(next_due_at=now + wait)
     log.warning("ending_put_off", connection=connection.pk, code=problem.code)
     return problem
 
