@@ -1,3 +1,5 @@
+"""The addresses of accounts: sign-in, members, businesses, tokens."""
+
 from django.urls import path
 
 from justpayme.accounts import views

@@ -1,3 +1,5 @@
+"""The addresses of pages that belong to no room."""
+
 from django.urls import path
 
 from justpayme.web import views
