@@ -19,10 +19,15 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from justpayme.accounts import actions, queries
-from justpayme.accounts.access import BusinessRequest, manage_required, member_required
+from justpayme.accounts.access import (
+    BusinessRequest,
+    check_may_manage,
+    manage_required,
+    member_required,
+)
 from justpayme.accounts.actions import Refused
 from justpayme.accounts.forms import (
     BusinessForm,
@@ -62,6 +67,7 @@ def _page(request: HttpRequest, name: str, form: Form | None = None, **values: A
     return render(request, template, {"form": form, **values}, status=status)
 
 
+@require_safe
 @member_required
 def settings(request: BusinessRequest) -> HttpResponse:
     """What can be set, and the businesses to switch between."""
@@ -94,7 +100,9 @@ def email(request: BusinessRequest) -> HttpResponse:
 def business(request: BusinessRequest) -> HttpResponse:
     """Name, home currency and time zone; owners change them, others read them."""
     own = request.business
-    if not request.membership.may_manage and request.method != "POST":
+    if request.method == "POST":
+        check_may_manage(request.membership)
+    if not request.membership.may_manage:
         return _page(request, "business")
     initial = {"name": own.name, "currency": own.currency, "time_zone": own.time_zone}
     form = BusinessForm(request.POST or None, initial=initial)
@@ -131,6 +139,7 @@ def business_switch(request: BusinessRequest, pk: int) -> HttpResponse:
     return redirect("bills:home")
 
 
+@require_safe
 @member_required
 def members(request: BusinessRequest) -> HttpResponse:
     """Who can see and change this business."""
@@ -230,6 +239,7 @@ def _remove(request: BusinessRequest, pk: int) -> None:
     actions.remove_member(membership=request.membership, pk=pk, address=address_of(request))
 
 
+@require_safe
 @manage_required
 def tokens(request: BusinessRequest) -> HttpResponse:
     """Tokens in use for the JSON API."""
