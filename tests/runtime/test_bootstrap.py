@@ -13,6 +13,21 @@ RUN = "runpy.run_path(sys.argv[0], run_name='__main__')"
 PROGRAM = "import os, sys\nprint(os.getcwd(), *sys.argv[1:], sys.prefix)\n"
 
 
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with pip and nothing else, made once: making one takes seconds."""
+    folder = tmp_path_factory.mktemp("bare") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    return folder
+
+
+@pytest.fixture
+def made(checkout: Path, bare: Path) -> Path:
+    """A checkout whose environment was made but nothing was installed into it yet."""
+    shutil.copytree(bare, checkout / ".venv", symlinks=True)
+    return checkout
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A checkout in small: the real bootstrap, locks without packages, a program that prints."""
@@ -51,28 +66,29 @@ def test_it_makes_the_environment_once_and_becomes_the_program(checkout: Path) -
     assert again.stderr == ""
 
 
-def test_it_renews_the_environment_when_the_lock_changes(checkout: Path) -> None:
-    run(checkout)
-    (checkout / "requirements.txt").write_text("# something else\n")
-    assert "installing requirements.txt" in run(checkout).stderr
-    assert run(checkout).stderr == ""
+def test_it_renews_the_environment_when_the_lock_changes(made: Path) -> None:
+    run(made)
+    (made / "requirements.txt").write_text("# something else\n")
+    assert "installing requirements.txt" in run(made).stderr
+    assert run(made).stderr == ""
 
 
-def test_the_tests_add_their_own_lock(checkout: Path) -> None:
-    assert "requirements-dev.txt (2 of 2)" in run(checkout, "test").stderr
-    assert run(checkout, "serve").stderr == ""
-    (checkout / "requirements.txt").write_text("# something else\n")
-    assert "requirements-dev.txt (2 of 2)" in run(checkout, "serve").stderr
+def test_the_tests_add_their_own_lock(made: Path) -> None:
+    assert "requirements-dev.txt (2 of 2)" in run(made, "test").stderr
+    assert run(made, "serve").stderr == ""
+    (made / "requirements.txt").write_text("# something else\n")
+    assert "requirements-dev.txt (2 of 2)" in run(made, "serve").stderr
 
 
-def test_the_environment_may_live_elsewhere(checkout: Path, tmp_path: Path) -> None:
+def test_the_environment_may_live_elsewhere(checkout: Path, bare: Path, tmp_path: Path) -> None:
+    shutil.copytree(bare, tmp_path / "elsewhere", symlinks=True)
     done = run(checkout, JUSTPAYME_VENV=str(tmp_path / "elsewhere"))
     assert done.stdout.endswith(f"{tmp_path}/elsewhere\n")
     assert not (checkout / ".venv").exists()
 
 
-def test_two_at_once_make_one_environment(checkout: Path) -> None:
-    command = [sys.executable, checkout / "justpayme"]
+def test_two_at_once_make_one_environment(made: Path) -> None:
+    command = [sys.executable, made / "justpayme"]
     both = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
@@ -88,9 +104,9 @@ def test_an_environment_whose_python_is_gone_is_made_again(checkout: Path) -> No
     assert run(checkout).returncode == 0
 
 
-def test_a_package_without_its_hash_is_refused(checkout: Path) -> None:
-    (checkout / "requirements.txt").write_text("./nowhere\n")
-    done = run(checkout)
+def test_a_package_without_its_hash_is_refused(made: Path) -> None:
+    (made / "requirements.txt").write_text("./nowhere\n")
+    done = run(made)
     assert done.returncode == 2
     assert "pip failed" in done.stderr
 

@@ -112,6 +112,7 @@ def test_kill_9_of_the_owner_takes_the_server_along_and_a_new_start_recovers(hom
 
 def test_lock_files_of_a_server_that_is_gone_do_not_stop_the_next(server: Server) -> None:
     server.stop()
+    server.places.socket.mkdir(mode=0o700, exist_ok=True)
     (server.places.data / "postmaster.pid").write_text(f"{os.getpid()}\n{server.places.data}\n")
     (server.places.socket / f"{SOCKET_NAME}.lock").write_text(f"{os.getpid()}\n")
     server.start()

@@ -369,17 +369,30 @@ class Server:
         Only after no process works in the data folder: two servers on one folder destroy it.
         """
         data = self.places.data
-        for order in (None, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-            for pid in processes_working_in(data) if order else ():
+        for order, seconds in self._ways_to_end_orphans():
+            for pid in processes_working_in(data):
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, order or 0)
-            if wait_until(lambda: not processes_working_in(data), 5 if order else 2):
+                    os.kill(pid, order)
+            if wait_until(lambda: not processes_working_in(data), seconds):
                 break
         else:
             raise PostgresError(f"A PostgreSQL still works in {data} and cannot be ended.")
         (data / "postmaster.pid").unlink(missing_ok=True)
         (self.places.socket / SOCKET_NAME).unlink(missing_ok=True)
         (self.places.socket / f"{SOCKET_NAME}.lock").unlink(missing_ok=True)
+
+    def _ways_to_end_orphans(self) -> list[tuple[int, float]]:
+        """Signals and the seconds each may take.
+
+        A postmaster that lives may be on its way out by itself (0 only looks), and is asked
+        kindly; processes whose postmaster is gone have nothing left to finish.
+        """
+        harsh = [(signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)]
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            text = (self.places.data / "postmaster.pid").read_text()
+            if int(text.split()[0]) in processes_working_in(self.places.data):
+                return [(0, 3.0), (signal.SIGINT, 10.0), *harsh]
+        return [(0, 0.1), *harsh]
 
     def _why_not(self, error: Exception) -> str:
         lines = self.places.log.read_text(errors="replace").splitlines()[-5:]
