@@ -15,6 +15,7 @@ from tests.integrations.conftest import browser_of, connect, sync
 from tests.integrations.world import World
 
 from justpayme.accounts.models import Business, User
+from justpayme.core.errors import Problem
 from justpayme.sync import lost, tokens
 from justpayme.sync.models import Connection, Meter, Run
 
@@ -122,12 +123,14 @@ def test_a_lost_connection_says_that_nothing_is_lost(browser: Client, imported: 
 def test_a_safety_stop_shows_what_was_about_to_happen(
     browser: Client, imported: Connection
 ) -> None:
-    Connection.objects.update(
-        state="halted", error_code="mass_void", error_text="It would void 12 of 20 open bills."
+    Connection.objects.update(state="halted", error_code="mass_void")
+    problem = Problem("mass_void", "12 of 20 open bills")
+    imported.runs.update(
+        state="failed", error_code="mass_void", error_text=f"{problem.sentence} {problem.detail}"
     )
     told = page(browser, "organisation", imported.pk)
     assert "We stopped before changing anything" in told
-    assert "It would void 12 of 20 open bills." in told
+    assert "12 of 20 open bills would have become Void." in told
     assert "It is right, let the sync go on" in told
     Connection.objects.update(error_code="organisation_changed")
     assert "It is right" not in page(browser, "organisation", imported.pk)
@@ -228,6 +231,7 @@ def test_hostile_names_and_errors_are_shown_as_text(browser: Client, imported: C
     Connection.objects.update(
         name=hostile, state="halted", error_code="mass_void", error_text=hostile
     )
+    imported.runs.update(state="failed", error_code="mass_void", error_text=hostile)
     for name in ("organisation", "progress", "runs", "disconnect"):
         raw = browser.get(reverse(f"integrations:{name}", args=[imported.pk])).content.decode()
         assert "<img" not in raw

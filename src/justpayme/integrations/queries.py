@@ -42,6 +42,13 @@ def runs(connection: Connection, *, before: int | None = None, limit: int) -> li
     return list(found.filter(pk__lt=before)[:limit] if before else found[:limit])
 
 
+def stopped_run(connection: Connection) -> Run | None:
+    """The run whose safety stop halted this organisation."""
+    if connection.state != State.HALTED:
+        return None
+    return connection.runs.filter(error_code=connection.error_code).order_by("-pk").first()
+
+
 @dataclass(frozen=True, slots=True)
 class Used:
     """What an organisation has used of Xero's allowances."""

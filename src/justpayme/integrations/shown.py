@@ -200,6 +200,21 @@ def _duration(span: timedelta) -> str:
     return counted(round(seconds / 60), "minute")
 
 
+_ABOUT_TO = {
+    "mass_void": "{} would have become Void.",
+    "organisation_changed": "What Xero gave belongs to another organisation: {}.",
+}
+
+
+def about_to_change(run: Run | None) -> str:
+    """What a safety stop kept from happening, as far as the run noted it."""
+    entry = CATALOGUE.get(run.error_code) if run else None
+    if run is None or entry is None:
+        return ""
+    noted = run.error_text.removeprefix(entry.sentence).strip()
+    return _ABOUT_TO.get(entry.code, "{}").format(noted) if noted else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a first import is. `done` and `stopped` end the watching."""

@@ -264,6 +264,8 @@ def _organisation_page(
         "calls": calls,
         "data": data,
         "problem": CATALOGUE.get(connection.error_code),
+        "stopped_run": (stopped := queries.stopped_run(connection)),
+        "about_to_change": shown.about_to_change(stopped),
         "may_resume": connection.error_code != "organisation_changed",
     }
     return render(request, "integrations/organisation.html", context, status=status)
