@@ -12,7 +12,7 @@ from tests.bills.large import make_large
 
 from justpayme.bills.actions import payment_record
 from justpayme.bills.models import Bill, Client, HistoryEntry, Line, Payment, Submission
-from justpayme.bills.shown import open_in_xero
+from justpayme.bills.shown_bill import open_in_xero
 from justpayme.core.bill import Status
 from justpayme.core.entry import PaymentEntry
 from justpayme.sync.models import Connection

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.forms import BaseFormSet, formset_factory
@@ -209,7 +209,13 @@ class LineForm(forms.Form):
         return LineEntry(**{name: self.cleaned_data[name] for name in names})
 
 
-class LineRows(BaseFormSet):
+if TYPE_CHECKING:
+    Rows = BaseFormSet[LineForm]
+else:
+    Rows = BaseFormSet
+
+
+class LineRows(Rows):
     """All the lines of a bill."""
 
     def initial_form_count(self) -> int:

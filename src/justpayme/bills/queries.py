@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any
@@ -48,6 +48,8 @@ OWNING = (Connection.State.LIVE, Connection.State.LOST, Connection.State.HALTED)
 BROKEN = (Connection.State.LOST, Connection.State.HALTED)
 TABS = ("all", "draft", "active", "overdue", "paid", "void")
 SEARCH_WORDS = 5
+FEW_HITS = 2000
+"""Up to so many hits of a search are looked up once, for the list and its sums together."""
 _AMOUNT = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d{1,4})?|\d{1,14}(?:\.\d{1,4})?")
 
 
@@ -122,7 +124,10 @@ def _zone(name: str) -> tzinfo:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which bills to list. `status` is one of TABS; the others narrow it further."""
+    """Which bills to list. `status` is one of TABS; the others narrow it further.
+
+    `hits`: the bills that `q` finds, when `searched` has looked them up.
+    """
 
     status: str = "all"
     q: str = ""
@@ -131,6 +136,7 @@ class Wanted:
     xero: str = ""
     due: str = ""
     sort: str = "newest"
+    hits: tuple[int, ...] | None = None
 
     @property
     def narrows(self) -> bool:
@@ -218,6 +224,19 @@ _ROW = (
 )
 
 
+def searched(books: Books, wanted: Wanted) -> Wanted:
+    """The same wish with its search looked up, unless it finds very many; one statement.
+
+    A search reads every bill of the business. Done once, the list and the sums only read the
+    hits; with very many hits the list finds enough of them at once anyway.
+    """
+    if not wanted.q:
+        return wanted
+    hits = books.bills().filter(_search(books, wanted.q)).order_by().values_list("pk", flat=True)
+    found = tuple(hits[: FEW_HITS + 1])
+    return replace(wanted, hits=found) if len(found) <= FEW_HITS else wanted
+
+
 def list_bills(
     books: Books, wanted: Wanted, *, after: str = "", before: str = "", size: int = PAGE
 ) -> Page[BillRow]:
@@ -277,7 +296,8 @@ def _sums(currency: str, rows: list[dict[str, Any]]) -> Sums:
 
 def narrowed(books: Books, wanted: Wanted, *, tab: bool = True) -> QuerySet[Bill]:
     """The bills that are wanted; `tab=False` leaves the status out."""
-    rows = books.bills().filter(_searched(books, wanted.q), _in_window(books, wanted.due))
+    hit = _search(books, wanted.q) if wanted.hits is None else Q(pk__in=wanted.hits)
+    rows = books.bills().filter(hit, _in_window(books, wanted.due))
     if wanted.client is not None:
         rows = rows.filter(client_id=wanted.client)
     if wanted.connection is not None:
@@ -318,7 +338,7 @@ def _in_xero_state(books: Books, state: str) -> Q:
     return linked(BROKEN if state == "attention" else OWNING)
 
 
-def _searched(books: Books, text: str) -> Q:
+def _search(books: Books, text: str) -> Q:
     """Every word must stand in the number, the reference or the client's name, or be an amount.
 
     Measured on 100,000 bills: 35 ms. PostgreSQL's trigram index would help little at this

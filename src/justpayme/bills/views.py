@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from justpayme.accounts.access import BusinessRequest, change_required, member_required
-from justpayme.bills import actions, forms, queries, shown
+from justpayme.bills import actions, forms, queries, shown, shown_bill, shown_home
 from justpayme.bills.actions import Act, AlreadyDone, Changed, Locked, Refused
 from justpayme.bills.models import Bill, Client, Payment
 from justpayme.bills.paging import BadCursor, Page
@@ -63,16 +63,16 @@ def home(request: BusinessRequest) -> HttpResponse:
     tally = queries.tally(books)
     if not tally.bills:
         return render(request, "bills/home_empty.html", {"books": books})
-    ages = shown.shown_ageing(queries.ageing(books), books)
+    ages = shown_home.shown_ageing(queries.ageing(books), books)
     context = {
         "books": books,
         "own": ages[0],
         "others": ages[1:],
         "ages": ages,
         "state": shown.confidence(books),
-        "needs": shown.needs(queries.oldest_overdue(books), tally, books),
-        "paid": shown.shown_paid(queries.recently_paid(books), books),
-        "tally": shown.shown_tally(tally, books),
+        "needs": shown_home.needs(queries.oldest_overdue(books), tally, books),
+        "paid": shown_home.shown_paid(queries.recently_paid(books), books),
+        "tally": shown_home.shown_tally(tally, books),
         "checked": shown.checked(books),
         "next": shown.next_check(books),
     }
@@ -126,7 +126,7 @@ def bills(request: BusinessRequest) -> HttpResponse:
     organisations = [(c.pk, c.name) for c in books.connections.values()]
     form = forms.WantedForm(request.GET, organisations=organisations)
     valid = form.is_valid()
-    wanted = form.wanted()
+    wanted = queries.searched(books, form.wanted())
     page, damaged = _page_of_bills(request, books, wanted)
     summary = queries.summarise(books, wanted)
     context = {
@@ -237,12 +237,12 @@ def _show_bill(
         "books": books,
         "detail": detail,
         "bill": detail.bill,
-        "figures": shown.bill_figures(detail, books),
-        "lines": shown.shown_lines(detail.lines, detail.bill.currency),
-        "ladder": shown.ladder(detail.bill),
+        "figures": shown_bill.bill_figures(detail, books),
+        "lines": shown_bill.shown_lines(detail.lines, detail.bill.currency),
+        "ladder": shown_bill.ladder(detail.bill),
         "state": shown.bill_confidence(detail.owner, books.now),
-        "payments": shown.shown_payments(detail, may_change),
-        "panel": shown.xero_panel(detail, books.now, may_change),
+        "payments": shown_bill.shown_payments(detail, may_change),
+        "panel": shown_bill.xero_panel(detail, books.now, may_change),
         "history": history,
         "problem": problem or damaged,
         "token": forms.new_token(),
@@ -272,8 +272,8 @@ def _history(
         page = queries.bill_history(books, detail.bill, **_edges(request))
     except BadCursor as error:
         damaged, page = str(error), queries.bill_history(books, detail.bill)
-    names = queries.contact_names(books, shown.history_contacts(page.rows))
-    told = shown.told_history(page.rows, detail, books, names, request.user.pk)
+    names = queries.contact_names(books, shown_bill.history_contacts(page.rows))
+    told = shown_bill.told_history(page.rows, detail, books, names, request.user.pk)
     own = reverse("bills:bill", args=[detail.bill.pk])
     return {
         "entries": told,
@@ -316,7 +316,7 @@ def payment_remove(request: BusinessRequest, pk: int, payment_pk: int) -> HttpRe
     """Ask, then take a payment back."""
     books = _books(request)
     detail = _found(lambda: queries.bill_detail(books, pk))
-    payment = next((p for p in shown.shown_payments(detail, True) if p.pk == payment_pk), None)
+    payment = next((p for p in shown_bill.shown_payments(detail, True) if p.pk == payment_pk), None)
     if payment is None and request.method != "POST":
         raise Http404
     if request.method != "POST":
@@ -365,7 +365,7 @@ def _press(request: BusinessRequest, pk: int, act: Callable[[], Any], done: str)
 
 
 def _locked(request: BusinessRequest, detail: BillDetail) -> HttpResponse:
-    panel = shown.xero_panel(detail, timezone.now(), False)
+    panel = shown_bill.xero_panel(detail, timezone.now(), False)
     context = {"bill": detail.bill, "panel": panel}
     return render(request, "bills/bill_locked.html", context, status=409)
 
@@ -700,7 +700,7 @@ def client(request: BusinessRequest, pk: int) -> HttpResponse:
         "all_url": _list_url(wanted) if page.after else "",
         "owner": connection if owned else None,
         "sync": shown.client_sync(connection, books.now),
-        "history": shown.told_client_history(
+        "history": shown_bill.told_client_history(
             queries.client_history(books, row), books, request.user.pk
         ),
     }
