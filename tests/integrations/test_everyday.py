@@ -77,24 +77,33 @@ def test_sync_now_goes_back_only_to_a_page_of_ours(
 def test_pressing_twice_asks_once(imported: Connection, browser: Client) -> None:
     idle(imported)
     post(browser, "sync_now", imported)
-    assert "Ten seconds" in said(post(browser, "sync_now", imported))
+    assert "Syncing now" in said(post(browser, "sync_now", imported))
     assert waiting_jobs() == 1
 
 
-def test_sync_now_within_ten_seconds_of_a_run_is_declined(
+def test_a_press_within_ten_seconds_of_a_run_is_carried_out_when_they_are_over(
     imported: Connection, browser: Client
 ) -> None:
     idle(imported)
-    imported.runs.update(started_at=timezone.now() - timedelta(seconds=9))
-    assert "Ten seconds" in said(post(browser, "sync_now", imported))
+    started = timezone.now() - timedelta(seconds=5)
+    imported.runs.update(started_at=started)
+    assert "in a few seconds" in said(post(browser, "sync_now", imported))
+    imported.refresh_from_db()
+    assert imported.next_due_at == started + timedelta(seconds=10)
+    assert waiting_jobs() == 0
     imported.runs.update(started_at=timezone.now() - timedelta(seconds=11))
     assert "Syncing now" in said(post(browser, "sync_now", imported))
 
 
-def test_sync_now_while_a_run_is_under_way_says_so(imported: Connection, browser: Client) -> None:
+def test_a_press_while_a_run_is_under_way_is_followed_by_another(
+    imported: Connection, browser: Client
+) -> None:
     idle(imported)
     imported.runs.update(state=Run.State.RUNNING)
-    assert "already under way" in said(post(browser, "sync_now", imported))
+    assert "Another follows it" in said(post(browser, "sync_now", imported))
+    imported.refresh_from_db()
+    assert imported.next_due_at is not None
+    assert imported.next_due_at <= timezone.now()
 
 
 def test_sync_now_while_xero_told_us_to_wait_says_so(imported: Connection, browser: Client) -> None:

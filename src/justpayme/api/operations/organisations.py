@@ -19,8 +19,8 @@ router = Router(tags=["organisations"])
 ONE = "/organisations/{int:organisation_id}"
 OUTCOMES = {
     "asked": "A sync was asked for and starts within seconds.",
-    "running": "A sync is under way already.",
-    "soon": "A sync has just run, or starts within seconds.",
+    "running": "A sync is under way; another follows it.",
+    "soon": "A sync has just run; another starts within seconds.",
     "blocked": "Xero asked us to wait; the sync runs as soon as it may.",
 }
 
