@@ -153,6 +153,40 @@ def test_rotation_seals_every_row_with_the_first_key(
 
 
 @pytest.mark.django_db
+def test_rotation_passes_over_a_row_that_no_key_opens(
+    world: World, business: Business, other_business: Business, settings: Any
+) -> None:
+    settings.TOKEN_KEYS = {"gone": b"g" * 32}
+    stored(business, sign_in(world))
+    settings.TOKEN_KEYS = {"old": b"o" * 32}
+    kept = stored(other_business, sign_in(world))
+    settings.TOKEN_KEYS = {"new": b"n" * 32, "old": b"o" * 32}
+    assert tokens.rotate_keys() == 1
+    assert tokens.access_token(kept, NOW)
+
+
+@pytest.mark.django_db
+def test_rotating_a_thousand_rows_keeps_every_pair(
+    world: World, business: Business, settings: Any
+) -> None:
+    """S7."""
+    settings.TOKEN_KEYS = {"old": b"o" * 32}
+    rows = []
+    for number in range(1000):
+        pair = oauth.Tokens(f"access-{number}", f"refresh-{number}", SOON, "openid")
+        columns = tokens._columns(business.pk, f"user-{number}", pair, NOW)
+        rows.append(TokenSet(business=business, xero_user_id=f"user-{number}", **columns))
+    TokenSet.objects.bulk_create(rows)
+    settings.TOKEN_KEYS = {"new": b"n" * 32, "old": b"o" * 32}
+    assert tokens.rotate_keys() == 1000
+    settings.TOKEN_KEYS = {"new": b"n" * 32}
+    for row in TokenSet.objects.order_by("pk")[:1000:100]:
+        number = row.xero_user_id.removeprefix("user-")
+        assert tokens.access_token(row, NOW) == f"access-{number}"
+        assert tokens.refresh_token(row) == f"refresh-{number}"
+
+
+@pytest.mark.django_db
 def test_without_its_key_a_row_does_not_open(
     world: World, business: Business, settings: Any
 ) -> None:
