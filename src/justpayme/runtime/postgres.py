@@ -182,16 +182,24 @@ def _others_can_enter(path: Path) -> bool:
 
 
 def _copy_of(binaries: Path) -> Path:
-    """The server's programs again, where uid 65534 can read them."""
+    """The server's programs again, where uid 65534 can read them.
+
+    A wheel keeps their libraries in `package.libs` beside the package, and the programs find
+    them by the relative path, so the copy keeps the layout.
+    """
     install = binaries.parent
+    package = install.parent
     copy = ROOT_BASE / f"postgresql-{major_version(binaries)}-{short_hash(str(install))}"
     if not copy.exists():
         fresh = copy.with_name(f"{copy.name}.{os.getpid()}")
-        shutil.copytree(install, fresh, symlinks=True)
-        fresh.chmod(0o755)
+        shutil.copytree(install, fresh / package.name / install.name, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, fresh / libraries.name, symlinks=True)
+        for folder in (ROOT_BASE, fresh, fresh / package.name):
+            folder.chmod(0o755)
         fresh.rename(copy)
-    ROOT_BASE.chmod(0o755)
-    return copy / "bin"
+    return copy / package.name / install.name / "bin"
 
 
 def _socket_folder(base: Path) -> Path:
