@@ -2,25 +2,25 @@
 
 from django.urls import path
 
-from justpayme.bills import views
+from justpayme.bills import views, views_clients, views_edit
 
 app_name = "bills"
 urlpatterns = [
     path("", views.home, name="home"),
     path("bills/", views.bills, name="bills"),
-    path("bills/new/", views.bill_new, name="bill_new"),
+    path("bills/new/", views_edit.bill_new, name="bill_new"),
     path("bills/<int:pk>/", views.bill, name="bill"),
-    path("bills/<int:pk>/edit/", views.bill_edit, name="bill_edit"),
+    path("bills/<int:pk>/edit/", views_edit.bill_edit, name="bill_edit"),
     path("bills/<int:pk>/approve/", views.bill_approve, name="bill_approve"),
     path("bills/<int:pk>/void/", views.bill_void, name="bill_void"),
-    path("bills/<int:pk>/payments/new/", views.payment_new, name="payment_new"),
+    path("bills/<int:pk>/payments/new/", views_edit.payment_new, name="payment_new"),
     path(
         "bills/<int:pk>/payments/<int:payment_pk>/remove/",
         views.payment_remove,
         name="payment_remove",
     ),
-    path("clients/", views.clients, name="clients"),
-    path("clients/new/", views.client_new, name="client_new"),
-    path("clients/<int:pk>/", views.client, name="client"),
-    path("clients/<int:pk>/edit/", views.client_edit, name="client_edit"),
+    path("clients/", views_clients.clients, name="clients"),
+    path("clients/new/", views_clients.client_new, name="client_new"),
+    path("clients/<int:pk>/", views_clients.client, name="client"),
+    path("clients/<int:pk>/edit/", views_clients.client_edit, name="client_edit"),
 ]
