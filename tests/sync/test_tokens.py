@@ -181,9 +181,9 @@ def test_rotating_a_thousand_rows_keeps_every_pair(
     assert tokens.rotate_keys() == 1000
     settings.TOKEN_KEYS = {"new": b"n" * 32}
     for row in TokenSet.objects.order_by("pk")[:1000:100]:
-        number = row.xero_user_id.removeprefix("user-")
-        assert tokens.access_token(row, NOW) == f"access-{number}"
-        assert tokens.refresh_token(row) == f"refresh-{number}"
+        own = row.xero_user_id.removeprefix("user-")
+        assert tokens.access_token(row, NOW) == f"access-{own}"
+        assert tokens.refresh_token(row) == f"refresh-{own}"
 
 
 @pytest.mark.django_db
