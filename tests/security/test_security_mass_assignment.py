@@ -68,6 +68,7 @@ FORMS = [
     if "POST" in row.methods and not row.library and not route.startswith("api/")
 ]
 ALLOWED = {
+    "bills/<int:pk>/payments/<int:payment_pk>/remove/",
     "settings/integrations/xero/<int:pk>/disconnect/",
     "settings/members/<int:pk>/remove/",
 }
