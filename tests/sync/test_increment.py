@@ -380,6 +380,19 @@ def test_the_books_of_bills_edited_while_parted_come_back_with_ours_kept(
     assert drift(xero, imported) == []
 
 
+def test_a_client_edited_while_parted_is_as_in_xero_again(xero: Xero, imported: Connection) -> None:
+    """I-38: the import after a reconnect believes Xero, although the contact did not change."""
+    invoice = plain_open(xero)[0]
+    client = bill_of(imported, invoice.id).client
+    name = client.name
+    client.name = "typed while parted"
+    client.save()
+    imported.cursors.all().delete()
+    done(xero.sync(imported, kind=Run.Kind.IMPORT))
+    client.refresh_from_db()
+    assert client.name == name
+
+
 def test_the_stamp_of_a_run_is_when_it_started(xero: Xero, imported: Connection) -> None:
     """`checked_at` never claims more than was read: what changed during the run may be newer."""
     xero.later(15)

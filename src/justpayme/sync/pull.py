@@ -105,7 +105,9 @@ class Pull:
 
     def _contacts(self) -> None:
         def write(page: Page[wire.Contact], position: cursors.Position) -> None:
-            fresh = self._fresh(Record.Kind.CONTACT, page.rows, _contact_key)
+            fresh: Sequence[wire.Contact] = page.rows
+            if self.run.kind != Run.Kind.IMPORT:  # clients may have been edited while parted
+                fresh = self._fresh(Record.Kind.CONTACT, page.rows, _contact_key)
             if fresh:
                 self._check_organisation()
             self._keep(
