@@ -150,6 +150,17 @@ def test_a_long_limit_holds_no_worker_and_nothing_starts_before_its_end(
     assert imported.blocked_until is None
 
 
+def test_the_last_call_that_xero_allows_today_is_not_followed_by_one_too_many(
+    xero: Xero, imported: Connection
+) -> None:
+    """I-39: X-DayLimit-Remaining says 0, so we stop before Xero has to refuse."""
+    used = xero.counts()["total"]
+    xero.http.post("/sandbox/limits", json={"day": used + 2})
+    failed(xero.sync(imported), "day_limit")
+    assert (xero.counts()["total"], xero.counts()["limited"]) == (used + 2, 0)
+    assert imported.blocked_until == xero.clock.now() + timedelta(hours=1)
+
+
 def test_a_person_is_told_that_xero_told_us_to_wait(
     xero: Xero, imported: Connection, owner: Membership
 ) -> None:
