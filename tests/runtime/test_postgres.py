@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,12 +30,19 @@ BINARIES = find_binaries(read({}, uid=1).config)
 SOURCE = Path(__file__).parents[2] / "src"
 
 
+def open_folder(path: Path) -> Path:
+    """A folder that uid 65534 can reach too, which the server is where root has no namespace."""
+    path.mkdir()
+    path.chmod(0o755)
+    return path
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A folder that uid 65534 could reach too, where root may make no namespace."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(folder.stat().st_mode | 0o011)
-    return tmp_path / "ho'me \u0141 %s"
+def home() -> Iterator[Path]:
+    """An empty home with a hostile name; pytest's own folders are closed to uid 65534."""
+    with tempfile.TemporaryDirectory(prefix="jpm") as base:
+        Path(base).chmod(0o755)
+        yield open_folder(Path(base) / "ho'me \u0141 %s")
 
 
 @pytest.fixture
@@ -119,8 +127,8 @@ def test_lock_files_of_a_server_that_is_gone_do_not_stop_the_next(server: Server
     assert answers(server.url)
 
 
-def test_two_homes_run_side_by_side(server: Server, tmp_path: Path) -> None:
-    second = Server(tmp_path / "second", BINARIES, durable=False)
+def test_two_homes_run_side_by_side(server: Server, home: Path) -> None:
+    second = Server(open_folder(home.with_name("second")), BINARIES, durable=False)
     second.start()
     try:
         assert one(server.url, "SHOW data_directory") != one(second.url, "SHOW data_directory")
@@ -168,7 +176,7 @@ def test_a_socket_path_always_fits(tmp_path: Path) -> None:
 
 
 def test_a_long_home_works_and_leaves_nothing_in_the_temporary_folder(home: Path) -> None:
-    server = Server(home / ("long" * 20), BINARIES, durable=False)
+    server = Server(open_folder(home / ("long" * 20)), BINARIES, durable=False)
     server.start()
     assert answers(server.url)
     server.stop()
