@@ -186,4 +186,4 @@ def test_no_form_leads_to_another_site(world: World, target: str) -> None:
         if answer.status_code in (301, 302):
             where = answer["Location"]
             assert where.startswith("/"), (path, where)
-            assert not where.startswith(("//", "/\\", "/%09", "/\t")), (path, where)
+            assert not where.startswith(("//", "/\\", "/\t")), (path, where)
