@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 
 import httpx2
 from django.conf import settings
-from django.db.models import F
-from django.utils import timezone
 
 from justpayme.core.errors import Problem
 from justpayme.sync import tokens
+from justpayme.sync.calls import meter
 from justpayme.sync.clock import RealClock
-from justpayme.sync.models import Meter
 from justpayme.xero.client import XeroClient
 from justpayme.xero.translate import OrganisationFields, to_organisation
 
@@ -43,12 +41,5 @@ def _client(http: httpx2.Client, tenant_id: str, access_token: str) -> XeroClien
         tenant_id=tenant_id,
         token=lambda force: access_token,
         clock=_Impatient(),
-        metered=lambda calls, size: _meter(tenant_id, calls, size),
+        metered=lambda calls, size: meter(tenant_id, datetime.now(UTC), calls, size),
     )
-
-
-def _meter(tenant_id: str, calls: int, size: int) -> None:
-    """Count the call against the organisation's limits, like every other."""
-    minute = timezone.now().astimezone(UTC).replace(second=0, microsecond=0)
-    row, _ = Meter.objects.get_or_create(tenant_id=tenant_id, minute=minute)
-    Meter.objects.filter(pk=row.pk).update(calls=F("calls") + calls, bytes=F("bytes") + size)

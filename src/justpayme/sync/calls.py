@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
 import httpx2
 from django.conf import settings
@@ -51,7 +52,7 @@ def client_of(connection: Connection, clock: Clock) -> Iterator[XeroClient]:
             token=tokens.source(connection.tokens, clock.now),
             clock=clock,
             guard=lambda: _is_live(connection),
-            metered=lambda calls, size: _meter(connection, clock, calls, size),
+            metered=lambda calls, size: meter(connection.tenant_id, clock.now(), calls, size),
             window=_recent_calls(connection, clock),
         )
 
@@ -80,14 +81,15 @@ def _is_live(connection: Connection) -> None:
         raise Problem("stopped", "the organisation is not connected")
 
 
-def _meter(connection: Connection, clock: Clock, calls: int, size: int) -> None:
-    minute = clock.now().replace(second=0, microsecond=0)
+def meter(tenant_id: UUID | str, now: datetime, calls: int, size: int) -> None:
+    """Count calls and bytes against an organisation's limits. `now` in UTC."""
+    minute = now.replace(second=0, microsecond=0)
     with database.cursor() as cursor:
         cursor.execute(
             "INSERT INTO sync_meter (tenant_id, minute, calls, bytes) VALUES (%s, %s, %s, %s) "
             "ON CONFLICT (tenant_id, minute) DO UPDATE SET "
             "calls = sync_meter.calls + excluded.calls, bytes = sync_meter.bytes + excluded.bytes",
-            [connection.tenant_id, minute, calls, size],
+            [tenant_id, minute, calls, size],
         )
 
 

@@ -16,7 +16,7 @@ from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued
 
 from justpayme.accounts.models import User
-from justpayme.sync import ending, lost, runs
+from justpayme.sync import ending, lost, runs, tokens
 from justpayme.sync.clock import RealClock
 from justpayme.sync.models import Connection, Meter, OAuthState, Run
 
@@ -43,10 +43,11 @@ def tick(timestamp: int) -> None:
 @app.periodic(cron="17 3 * * *", periodic_id="tidy")
 @app.task(queueing_lock="tidy")
 def tidy(timestamp: int) -> None:
-    """Delete what nobody needs any more."""
+    """Delete what nobody needs any more; seal again what an older key sealed."""
     now = datetime.now(UTC)
     Meter.objects.filter(minute__lt=now - METERS_KEPT).delete()
     OAuthState.objects.filter(created_at__lt=now - STATES_KEPT).delete()
+    tokens.rotate_keys()
     databases.close_all()
 
 

@@ -218,6 +218,9 @@ class XeroClient:
         try:
             with self.http.stream("GET", url, params=params, headers=headers | bearer) as answer:
                 body = self._body(answer)
+        except Problem:
+            self._count(LARGEST_ANSWER, {})
+            raise
         except httpx2.DecodingError as error:
             self._count(0, {})
             return Problem("wrong_shape", f"undecodable answer: {error}")
