@@ -31,7 +31,7 @@ from xero_sandbox.rules import cents, settled, with_totals
 from xero_sandbox.store import Business, Store
 
 OLD_STAMP = datetime(2010, 3, 14, 9, 26, 53, 590_000, tzinfo=UTC)
-LONG_NAME = "The Worshipful Company of Long-Winded Letterhead Engravers " * 4 + "and Sons (1823)"
+LONG_NAME = "The Worshipful Company of Long-Winded Letterhead Engravers " * 2 + "and Sons (1823)"
 UK_CUSTOMERS = (
     "Ridgeway University",
     "O'Brien & Söhne GmbH",
@@ -40,7 +40,7 @@ UK_CUSTOMERS = (
     "شركة النور للتجارة",
     "株式会社さくら",
     "Party Hats 🎉🎈 Ltd",
-    "=SUM(A1:A9) Consulting",
+    "=One + One Consulting",
     "+44 Telephones",
     "@home Cleaning",
     LONG_NAME,
@@ -193,7 +193,7 @@ class Books:
             currency="EUR" if foreign else self.organisation.currency,
             rate=Decimal("1.1523") if foreign else Decimal(1),
             updated=self.stamp(issued, count),
-            reference=("", "PO 4711", "Ref: Ω/٢٠٢٦ 🧾", "<b>urgent</b>")[count % 4],
+            reference=("", "PO 4711", "Ref: Ω/٢٠٢٦ 🧾", "R&D <phase 2>")[count % 4],
             line_amount_types=types,
             theme_id=self.organisation.themes[count % len(self.organisation.themes)].id,
             sent=story not in STATUS,
