@@ -31,7 +31,7 @@ from xero_sandbox.rules import cents, settled, with_totals
 from xero_sandbox.store import Business, Store
 
 OLD_STAMP = datetime(2010, 3, 14, 9, 26, 53, 590_000, tzinfo=UTC)
-LONG_NAME = "The Worshipful Company of Long-Winded Letterhead Engravers " * 2 + "and Sons (1823)"
+LONG_NAME = "The Worshipful Company of Long-Winded Letterhead Engravers " * 4 + "and Sons (1823)"
 UK_CUSTOMERS = (
     "Ridgeway University",
     "O'Brien & Söhne GmbH",
@@ -40,7 +40,7 @@ UK_CUSTOMERS = (
     "شركة النور للتجارة",
     "株式会社さくら",
     "Party Hats 🎉🎈 Ltd",
-    "=One + One Consulting",
+    "=SUM of Parts Consulting",
     "+44 Telephones",
     "@home Cleaning",
     LONG_NAME,
