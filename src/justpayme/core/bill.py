@@ -146,7 +146,7 @@ UNITS: dict[str, tuple[str, ...]] = {
     "lines": ("tax_mode", "lines", "sub_total", "tax_total", "total", "discount_total"),
     "settlement": ("outstanding", "paid", "credited", "fully_paid_on", "payments"),
 }
-"""Fields that only make sense together, merged as one (house.md: "per unit")."""
+"""Fields that only make sense together, merged as one: half of each side is a bill nobody wrote."""
 
 OWNED_BY_XERO = frozenset({"settlement"})
 """Units that are computed by Xero and never edited here."""

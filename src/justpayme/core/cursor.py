@@ -1,6 +1,6 @@
 """Where to read from next, so that no invoice is missed however Xero changes while we page.
 
-Two shapes, both modelled in promises.md ("Two protocols"):
+Two shapes (docs/decisions/0003-reading-without-missing.md):
 
 *First import*: pages 1, 2, 3 … ordered by InvoiceID, which never changes, so rows can only
 move to later pages. It ends with a position for the increments: Xero's own time when the

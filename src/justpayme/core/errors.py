@@ -1,8 +1,7 @@
 """The catalogue of what can go wrong with the sync: code, sentence, who can fix it, what to do.
 
-Errors are named by what happens next (house.md, principle 8). `xero/errors.py` is the one
-place that turns an answer of Xero's into one of these; every page, e-mail and command
-takes its words from here.
+Errors are named by what happens next. `xero/errors.py` is the one place that turns an
+answer of Xero's into one of these; every page, e-mail and command takes its words from here.
 """
 
 from __future__ import annotations

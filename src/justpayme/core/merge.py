@@ -12,7 +12,7 @@ Xero's version are each compared with the *base*, the last version both books ag
     6  (owned by Xero)                        Xero's
 
 Why a base at all: without it, "Xero wins" would take away every local edit before it
-could leave (product.md, decision 2).
+could leave (docs/decisions/0001-xero-wins-per-unit.md).
 
 What the laws in tests/core/test_merge.py promise for any three versions: nothing typed is
 lost (it is in the row, in a conflict, or equal to Xero's); Xero wins wherever Xero changed;

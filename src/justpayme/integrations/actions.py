@@ -45,7 +45,7 @@ State = Connection.State
 
 
 class StateRefused(Exception):
-    """The callback does not belong to a sign-in that this person began here (S1)."""
+    """The callback does not belong to a sign-in that this person began here."""
 
 
 class NotPossible(Exception):

@@ -1,7 +1,7 @@
 """Set-based writes: a page of bills goes to PostgreSQL in a handful of statements.
 
 Knows tables and columns, decides nothing; `apply` decides. All functions run inside the
-caller's transaction. COPY is three times faster than multi-row inserts (stack.md).
+caller's transaction. COPY is three times faster than multi-row inserts.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def start_due(now: datetime) -> int:
 
 
 def _defer(connection_id: int, cause: Run.Cause, by: User | None) -> None:
-    """A job under the organisation's lock; at most one waits (stack.md: no retry with it)."""
+    """A job under the organisation's lock; at most one waits."""
     job = sync_organisation.configure(
         lock=f"org:{connection_id}", queueing_lock=f"org:{connection_id}"
     )

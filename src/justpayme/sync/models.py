@@ -306,7 +306,7 @@ def running(connection: Connection) -> Run | None:
 
 
 def is_fresh(connection: Connection, now: datetime | None = None) -> bool:
-    """Was the last complete check within twice the schedule? (ui.md: the double rule.)"""
+    """Was the last complete check within twice the schedule? Pages then draw the double rule."""
     if connection.checked_at is None or not connection.is_live:
         return False
     age = (now or timezone.now()) - connection.checked_at

@@ -39,7 +39,7 @@ _KEEPALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 6000,
 }
-"""A partitioned host gives its lock back within seconds, not minutes (stack.md, rule 5)."""
+"""A partitioned host gives its lock back within seconds, not minutes."""
 
 _mine: set[int] = set()
 _mine_lock = threading.Lock()

@@ -22,7 +22,7 @@ from justpayme.xero.errors import TokenExpired, classify
 
 PAGE_SIZE = 1000
 LARGEST_ANSWER = 64 * 1024 * 1024
-"""Bytes after decompression; a full page is about 4 MB. More is not an answer but a bomb (S30)."""
+"""Bytes after decompression; a full page is about 4 MB. More is not an answer but a bomb."""
 
 LONGEST_CALL = 120.0
 """Seconds for one whole answer, however steadily it drips."""
@@ -71,7 +71,7 @@ class Usage:
 
 def http_client(transport: httpx2.BaseTransport | None = None) -> httpx2.Client:
     """An HTTP client that talks to nobody it was not told to: no redirects, no proxies from
-    the environment, TLS verified (S18)."""
+    the environment, TLS verified."""
     return httpx2.Client(
         transport=transport,
         trust_env=False,
@@ -233,7 +233,7 @@ class XeroClient:
         return classify(answer.status_code, answer.headers, body, self.clock.now())
 
     def _body(self, answer: httpx2.Response) -> bytes:
-        """The whole answer, if it is neither too large nor drips in for ever (F3, S30)."""
+        """The whole answer, if it is neither too large nor drips in for ever."""
         deadline = self.clock.monotonic() + LONGEST_CALL
         body = bytearray()
         for part in answer.iter_bytes():

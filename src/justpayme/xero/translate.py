@@ -25,7 +25,7 @@ from justpayme.core.bill import (
 from justpayme.core.errors import Problem
 from justpayme.xero import wire
 
-#: api-facts 3.10 and product.md, decision 1.
+#: api-facts 3.10. What is not owed yet is a draft, and what will never be is void.
 STATUS = {
     "DRAFT": Status.DRAFT,
     "SUBMITTED": Status.DRAFT,
@@ -326,7 +326,7 @@ def to_organisation(organisation: wire.Organisation) -> OrganisationFields:
 
 
 def in_scope(invoice: wire.Invoice, *, drafts: bool, linked: bool) -> bool:
-    """Does this invoice become (or stay) a bill? Product decision 1.
+    """Does this invoice become (or stay) a bill?
 
     Supplier bills never. Drafts only on wish, but one that is linked is followed on. A deleted
     draft that we never had is nothing; a voided invoice is kept as a void bill.

@@ -19,7 +19,7 @@ DROP FUNCTION justpayme_refuse_change();
 
 
 class Migration(migrations.Migration):
-    """The security log can't be rewritten; only erasing a whole business may delete (S25, S31)."""
+    """The security log can't be rewritten; only erasing a whole business may delete."""
 
     dependencies = [("accounts", "0001_initial")]
     operations = [migrations.RunSQL(FORWARD, REVERSE)]
