@@ -83,7 +83,7 @@ def badge_of(link: Link | None) -> Badge:
     return badge_for(
         BillSyncFacts(
             linked=True,
-            parted=connection.state == Connection.State.DISCONNECTED,
+            parted=not connection.is_in_use,
             direction=connection.direction,
         )
     )

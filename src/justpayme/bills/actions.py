@@ -46,9 +46,6 @@ from justpayme.core.entry import (
 from justpayme.core.totals import PricedLine, Totals, add_up, rate_of, rate_text
 from justpayme.sync.models import ClientLink, Connection, Link
 
-OWNING = (Connection.State.LIVE, Connection.State.LOST, Connection.State.HALTED)
-"""States in which an organisation owns its bills and clients."""
-
 FORMS_KEPT_FOR = timedelta(days=2)
 """How long a sent form is remembered; a person who sends it again does so within minutes."""
 
@@ -261,13 +258,13 @@ _UNPAYABLE = {
 def owner_of_bill(bill: Bill) -> Connection | None:
     """The organisation that owns this bill, if it is linked to a connected one."""
     link = Link.objects.select_related("connection").filter(bill=bill).first()
-    return link.connection if link and link.connection.state in OWNING else None
+    return link.connection if link and link.connection.is_in_use else None
 
 
 def owner_of_client(client: Client) -> Connection | None:
     """The organisation that owns this client, if its contact is in a connected one."""
     link = ClientLink.objects.select_related("connection").filter(client=client).first()
-    return link.connection if link and link.connection.state in OWNING else None
+    return link.connection if link and link.connection.is_in_use else None
 
 
 def entry_of(bill: Bill) -> BillEntry:

@@ -37,14 +37,13 @@ from justpayme.bills import paging
 from justpayme.bills.models import FAR, Bill, Client, ClientHistory, HistoryEntry, Line, Payment
 from justpayme.bills.paging import Key, Page
 from justpayme.core.bill import ZERO, Status, shown_status
-from justpayme.sync.models import ClientLink, Connection, Link
+from justpayme.sync.models import IN_USE, ClientLink, Connection, Link
 
 PAGE = 25
 HISTORY_PAGE = 20
 SOON = timedelta(days=7)
 AGES = (0, 30, 60, 90)
 """A bill is in the last age group whose number of days it is more overdue than."""
-OWNING = (Connection.State.LIVE, Connection.State.LOST, Connection.State.HALTED)
 BROKEN = (Connection.State.LOST, Connection.State.HALTED)
 TABS = ("all", "draft", "active", "overdue", "paid", "void")
 SEARCH_WORDS = 5
@@ -106,7 +105,7 @@ def open_books(business: Business, now: datetime) -> Books:
     there = {
         pk: now.astimezone(_zone(c.time_zone)).date()
         for pk, c in connections.items()
-        if c.state in OWNING
+        if c.is_in_use
     }
     elsewhere = {pk: day for pk, day in there.items() if day != today}
     return Books(business, now, connections, today, elsewhere)
@@ -334,8 +333,8 @@ def _in_xero_state(books: Books, state: str) -> Q:
     if state == "absent":
         return Q(~Exists(Link.objects.filter(bill=OuterRef("pk"))))
     if state == "parted":
-        return linked(set(Connection.State) - set(OWNING))
-    return linked(BROKEN if state == "attention" else OWNING)
+        return linked(set(Connection.State) - set(IN_USE))
+    return linked(BROKEN if state == "attention" else IN_USE)
 
 
 def _search(books: Books, text: str) -> Q:
@@ -394,8 +393,7 @@ class BillDetail:
     @property
     def owner(self) -> Connection | None:
         """The connected organisation that owns the bill, if one does."""
-        owned = self.connection is not None and self.connection.state in OWNING
-        return self.connection if owned else None
+        return self.connection if self.connection and self.connection.is_in_use else None
 
     @property
     def shown(self) -> str:

@@ -11,7 +11,6 @@ from babel.numbers import get_currency_name
 from django.urls import reverse
 
 from justpayme.bills.queries import (
-    OWNING,
     Balance,
     BillRow,
     Books,
@@ -46,7 +45,7 @@ def confidence(books: Books) -> str:
 
     Bills kept only here are always final.
     """
-    owners = [c for c in books.connections.values() if c.state in OWNING]
+    owners = [c for c in books.connections.values() if c.is_in_use]
     fresh = all(c.imported_at and is_fresh(c, books.now) for c in owners)
     return "final" if fresh else "stale"
 
@@ -58,7 +57,7 @@ def bill_confidence(owner: Connection | None, now: datetime) -> str:
 
 def checked(books: Books) -> Moment | None:
     """When the organisation that was checked longest ago was checked."""
-    owners = [c for c in books.connections.values() if c.state in OWNING and c.checked_at]
+    owners = [c for c in books.connections.values() if c.is_in_use and c.checked_at]
     if not owners:
         return None
     oldest = min(owners, key=lambda c: c.checked_at or books.now)
@@ -90,7 +89,7 @@ def sync_line(connection: Connection | None, now: datetime) -> SyncLine:
     """What the sync says about a bill of this organisation, or of none."""
     if connection is None:
         return SyncLine(BADGES["absent"], "Made here")
-    parted = connection.state not in OWNING
+    parted = not connection.is_in_use
     badge = badge_for(
         BillSyncFacts(linked=True, parted=parted, direction=str(connection.direction))
     )

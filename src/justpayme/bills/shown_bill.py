@@ -14,7 +14,6 @@ from django.urls import reverse
 
 from justpayme.bills.models import Bill, ClientHistory, Line, Payment
 from justpayme.bills.queries import (
-    OWNING,
     BillDetail,
     Books,
 )
@@ -241,7 +240,7 @@ def xero_panel(detail: BillDetail, now: datetime, may_change: bool) -> XeroPanel
 def _xero_facts(bill: Bill, link: Link, connection: Connection, now: datetime) -> list[Fact]:
     tz = zone(connection.time_zone)
     status = REMOTE_STATUS.get(link.remote_status, link.remote_status.capitalize())
-    owned = connection.state in OWNING
+    owned = connection.is_in_use
     facts = [
         Fact("Status in Xero" if owned else "Last status in Xero", status or MISSING),
         Fact("Xero invoice", bill.number or "No number yet"),

@@ -10,7 +10,6 @@ from decimal import Decimal
 from django.urls import reverse
 
 from justpayme.bills.queries import (
-    OWNING,
     Age,
     BillRow,
     Books,
@@ -25,8 +24,6 @@ from justpayme.web.format import (
     long_day,
     money,
 )
-
-# --- home ----------------------------------------------------------------------------------------
 
 AGE_WORDS = ("Not yet due", "1 to 30 days", "31 to 60 days", "61 to 90 days", "Over 90 days")
 AGE_FILL = ("f-calm", "f-warn", "f-warn", "f-bad", "f-bad")
@@ -114,7 +111,7 @@ def shown_tally(tally: Tally, books: Books) -> list[TallyLine]:
 
 
 def _standing(connection: Connection, now: datetime) -> str:
-    if connection.state not in OWNING:
+    if not connection.is_in_use:
         return "parted"
     if not connection.is_live:
         return "stopped"
@@ -136,7 +133,7 @@ class Need:
 
 def needs(oldest: Sequence[BillRow], tally: Tally, books: Books) -> list[Need]:
     """What waits for a person: stopped organisations, the oldest overdue bills, drafts."""
-    found = [_broken(c) for c in books.connections.values() if c.state in OWNING and not c.is_live]
+    found = [_broken(c) for c in books.connections.values() if c.is_in_use and not c.is_live]
     found += [_late(row) for row in oldest]
     if tally.drafts:
         one = tally.drafts == 1

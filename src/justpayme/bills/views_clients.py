@@ -76,7 +76,7 @@ def client(request: BusinessRequest, pk: int) -> HttpResponse:
     wanted = Wanted(client=row.pk)
     summary = queries.summarise(books, wanted)
     page = queries.list_bills(books, wanted, size=10)
-    owned = connection is not None and connection.state in queries.OWNING
+    owned = connection is not None and connection.is_in_use
     billed = queries.billed_since(books, row, books.today - YEAR)
     context = {
         "books": books,
@@ -113,7 +113,7 @@ def client_edit(request: BusinessRequest, pk: int) -> HttpResponse:
     """Change a client that Xero does not own."""
     books = books_of(request)
     row, _, connection = found(lambda: queries.client_detail(books, pk))
-    if connection is not None and connection.state in queries.OWNING:
+    if connection is not None and connection.is_in_use:
         context = {"client": row, "connection": connection}
         return render(request, "bills/client_locked.html", context, status=409)
     if request.method != "POST":

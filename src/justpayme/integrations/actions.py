@@ -27,7 +27,7 @@ from justpayme.core.schedule import INTERVALS
 from justpayme.integrations.describe import describe
 from justpayme.sync import ending, tokens
 from justpayme.sync.jobs import request_sync
-from justpayme.sync.models import Connection, OAuthState, Run, TokenSet, running
+from justpayme.sync.models import IN_USE, Connection, OAuthState, Run, TokenSet, running
 from justpayme.xero import oauth
 from justpayme.xero.translate import OrganisationFields
 
@@ -177,7 +177,7 @@ def _organisations(by: Membership, access: str, tenants: Iterable[oauth.Tenant])
     if not wanted:
         raise Problem("no_organisation", "only practices, or nothing at all")
     in_use = set(
-        by.business.connections.filter(state__in=ending.IN_USE).values_list("tenant_id", flat=True)
+        by.business.connections.filter(state__in=IN_USE).values_list("tenant_id", flat=True)
     )
     given = []
     for tenant in wanted:
@@ -424,7 +424,7 @@ def disconnect(
     check_may_manage(by)
     with transaction.atomic():
         row = _locked(by, connection)
-        if row.state not in ending.IN_USE:
+        if not row.is_in_use:
             raise NotPossible(f"{row.name} is not connected.")
         row.state = State.DISCONNECTED
         row.disconnected_at = row.next_due_at = now

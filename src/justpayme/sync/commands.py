@@ -16,7 +16,7 @@ from justpayme.core.errors import Problem
 from justpayme.runtime.command import FAILED, OK, Command, CommandError
 from justpayme.sync import runs
 from justpayme.sync.clock import RealClock
-from justpayme.sync.models import Connection, Run
+from justpayme.sync.models import IN_USE, Connection, Run
 from justpayme.sync.verify import Report, verify
 
 PATIENCE_SECONDS = 600
@@ -33,7 +33,7 @@ def _arguments(parser: ArgumentParser) -> None:
 
 def chosen(text: str | None) -> list[Connection]:
     """The connected organisations meant by `text`: a name, our id or Xero's tenant id."""
-    everything = Connection.objects.filter(state__in=_CONNECTED).order_by("pk")
+    everything = Connection.objects.filter(state__in=IN_USE).order_by("pk")
     if not text:
         return list(everything)
     wanted = Q(name__iexact=text)
@@ -46,9 +46,6 @@ def chosen(text: str | None) -> list[Connection]:
         names = ", ".join(sorted({c.name for c in everything})) or "none"
         raise CommandError(f"No connected organisation is called {text!r}. Connected: {names}.")
     return found
-
-
-_CONNECTED = [Connection.State.LIVE, Connection.State.LOST, Connection.State.HALTED]
 
 
 def sync(args: Namespace) -> int:

@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 
 from justpayme.core.errors import Problem
 from justpayme.sync import tokens
-from justpayme.sync.models import Connection, TokenSet, running
+from justpayme.sync.models import IN_USE, Connection, TokenSet, running
 from justpayme.xero import oauth
 
 log = structlog.get_logger(__name__)
@@ -30,9 +30,6 @@ RUN_RETRY = timedelta(seconds=30)
 """A run under way ends with its next call, so we look again soon."""
 
 State = Connection.State
-
-IN_USE = (State.LIVE, State.LOST, State.HALTED)
-"""States of a connection that still needs its tokens, now or after a person's decision."""
 
 
 def wait_for_run(connection: Connection, *, seconds: float) -> bool:

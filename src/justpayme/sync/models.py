@@ -10,7 +10,6 @@ from datetime import datetime
 
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
 from justpayme.accounts.models import Business, User
 from justpayme.bills.models import Bill, Client
@@ -123,6 +122,11 @@ class Connection(models.Model):
         return self.name
 
     @property
+    def is_in_use(self) -> bool:
+        """Does this organisation own its bills and clients?"""
+        return self.state in IN_USE
+
+    @property
     def is_live(self) -> bool:
         """May calls be made for this organisation?"""
         return self.state == self.State.LIVE
@@ -131,6 +135,10 @@ class Connection(models.Model):
     def wants_import(self) -> bool:
         """The first import has not been completed yet."""
         return self.imported_at is None
+
+
+IN_USE = (Connection.State.LIVE, Connection.State.LOST, Connection.State.HALTED)
+"""States in which an organisation owns its bills, and needs its tokens now or later."""
 
 
 class Link(models.Model):
@@ -305,9 +313,9 @@ def running(connection: Connection) -> Run | None:
     return connection.runs.filter(state=Run.State.RUNNING).order_by("-started_at").first()
 
 
-def is_fresh(connection: Connection, now: datetime | None = None) -> bool:
+def is_fresh(connection: Connection, now: datetime) -> bool:
     """Was the last complete check within twice the schedule? Pages then draw the double rule."""
     if connection.checked_at is None or not connection.is_live:
         return False
-    age = (now or timezone.now()) - connection.checked_at
+    age = now - connection.checked_at
     return age.total_seconds() <= 2 * 60 * connection.interval_minutes
