@@ -23,7 +23,7 @@ def test_an_empty_environment_has_no_problems_and_useful_defaults() -> None:
     config, found = (lambda r: (r.config, r.problems))(read({"HOME": "/home/ann"}, uid=1000))
     assert found == ()
     assert config.home == Path("/home/ann/.local/share/justpayme")
-    assert config.base_url == "http://127.0.0.1:8000"
+    assert config.base_url == "http://localhost:8000"
     assert config.embedded
     assert config.xero_api_url == "https://api.xero.com"
     assert config.xero_identity_url == "https://identity.xero.com"
@@ -154,3 +154,26 @@ def test_mail_leaves_this_machine_only_encrypted() -> None:
     assert tls("smtp://mail.example.com?from=a@example.com") == "starttls"
     assert tls("smtps://mail.example.com?from=a@example.com") == "ssl"
     assert tls("smtp://localhost:25?from=a@example.com") == ""
+
+
+@pytest.mark.parametrize(
+    ("base_url", "login_url", "refused"),
+    [
+        ("http://127.0.0.1:8000", "", True),
+        ("http://localhost:8000", "", False),
+        ("https://bills.example.com", "", False),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:9000", False),
+    ],
+)
+def test_an_address_that_xero_never_sends_people_back_to_stops_the_start(
+    base_url: str, login_url: str, refused: bool
+) -> None:
+    environment = {
+        "JUSTPAYME_SECRET_KEY": "k" * 50,
+        "JUSTPAYME_BASE_URL": base_url,
+        "XERO_CLIENT_ID": "id",
+        "XERO_CLIENT_SECRET": "secret",
+        "XERO_LOGIN_URL": login_url,
+    }
+    problems = missing_for_serving(read(environment).config)
+    assert [p.name for p in problems] == ["JUSTPAYME_BASE_URL"] * refused

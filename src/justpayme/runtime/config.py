@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-DEFAULT_BASE_URL = "http://127.0.0.1:8000"
+DEFAULT_BASE_URL = "http://localhost:8000"
 DEFAULT_XERO_LOGIN_URL = "https://login.xero.com"
 DEFAULT_XERO_IDENTITY_URL = "https://identity.xero.com"
 DEFAULT_XERO_API_URL = "https://api.xero.com"
@@ -181,7 +181,21 @@ def missing_for_serving(config: Config) -> tuple[Problem, ...]:
             "https://developer.xero.com/app/manage and set it.",
         ),
     )
-    return tuple(Problem(name, sentence) for value, name, sentence in needed if not value)
+    missing = [Problem(name, sentence) for value, name, sentence in needed if not value]
+    return (*missing, *_refused_by_xero(config))
+
+
+def _refused_by_xero(config: Config) -> tuple[Problem, ...]:
+    """Without https Xero sends people back to http://localhost only, and refuses
+    http://127.0.0.1 (api-facts 1.1). A local Xero is not that strict."""
+    strict = config.xero_login_url == DEFAULT_XERO_LOGIN_URL
+    if not strict or config.https or config.hostname == "localhost":
+        return ()
+    sentence = (
+        f"JUSTPAYME_BASE_URL is {config.base_url}, but without https Xero only sends people back "
+        "to http://localhost. Use https, or http://localhost with your port."
+    )
+    return (Problem("JUSTPAYME_BASE_URL", sentence),)
 
 
 def new_secret() -> str:
