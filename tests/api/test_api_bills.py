@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from tests.api.given import (
@@ -105,6 +106,25 @@ def test_filters_narrow_the_list(as_vera: Caller, customer: Client, business: Bu
     assert numbers(as_vera.get("/bills", updated_since="2026-11-23T00:00:00Z")) == ["theirs"]
     assert numbers(as_vera.get("/bills", search="ZOË")) == ["theirs"]
     assert numbers(as_vera.get("/bills", search="%")) == []
+
+
+def test_overdue_is_judged_by_the_day_of_the_organisation_that_owns_the_bill(
+    as_vera: Caller, customer: Client, business: Business
+) -> None:
+    """Between these two zones lie 25 hours: it is always another day."""
+    business.time_zone = "Pacific/Pago_Pago"
+    business.save()
+    today = datetime.now(ZoneInfo(business.time_zone)).date()
+    owner = make_connection(business, time_zone="Pacific/Kiritimati")
+    left = make_connection(business, time_zone="Pacific/Kiritimati", state="disconnected")
+    make_link(make_bill(customer, number="there", due_on=today), owner)
+    other = make_client(business, name="Zoë & Co")
+    make_link(make_bill(other, number="parted", due_on=today), left)
+    make_bill(customer, number="here", due_on=today)
+
+    assert numbers(as_vera.get("/bills", status="overdue")) == ["there"]
+    shown = {one["number"]: one["shown_status"] for one in as_vera.get("/bills").json()["items"]}
+    assert shown == {"there": "overdue", "parted": "active", "here": "active"}
 
 
 @pytest.mark.parametrize(

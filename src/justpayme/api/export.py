@@ -17,7 +17,7 @@ from django.db import connection, transaction
 
 from justpayme.accounts.models import Business
 from justpayme.api import present, shapes
-from justpayme.bills.models import Bill
+from justpayme.bills.queries import Books, open_books
 
 AT_ONCE = 500
 """Bills in memory at a time, with their lines and payments."""
@@ -45,18 +45,18 @@ def export_bills(business: Business, form: str, out: TextIO, *, now: datetime) -
     with transaction.atomic():
         with connection.cursor() as cursor:  # whoever reads us may pause longer than the default
             cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-        return write(_bills(business, now), out)
+        return write(_bills(open_books(business, now)), out)
 
 
-def _bills(business: Business, now: datetime) -> Iterator[shapes.BillOut]:
+def _bills(books: Books) -> Iterator[shapes.BillOut]:
     rows = (
-        Bill.objects.filter(business=business)
+        books.bills()
         .select_related(*present.BILL_RELATED)
         .prefetch_related("lines", "payments")
         .order_by("id")
     )
     for bill in rows.iterator(chunk_size=AT_ONCE):
-        yield present.bill_out(bill, now)
+        yield present.bill_out(bill, books)
 
 
 def _write_json(bills: Iterator[shapes.BillOut], out: TextIO) -> int:

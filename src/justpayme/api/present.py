@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.db.models import Model
 
 from justpayme.api import shapes
 from justpayme.bills.currencies import digits
 from justpayme.bills.models import Bill, Client, HistoryEntry, Line, Payment
+from justpayme.bills.queries import Books
 from justpayme.core.badge import Badge, BillSyncFacts, badge_for
 from justpayme.core.bill import Status, TaxMode, shown_status
 from justpayme.core.totals import rate_of
 from justpayme.sync.models import Connection, Link, Run
 
-BILL_RELATED = ("client", "business", "link__connection")
+BILL_RELATED = ("client", "link__connection")
 """What `bill_row` follows; a query that lists bills selects these."""
 
 
-def bill_row(bill: Bill, now: datetime) -> shapes.BillRow:
-    """A bill as lists show it. Needs `BILL_RELATED`, or asks the database three times."""
-    return shapes.BillRow(**_row(bill, now))
+def bill_row(bill: Bill, books: Books) -> shapes.BillRow:
+    """A bill as lists show it. Needs `BILL_RELATED`, or asks the database for each."""
+    return shapes.BillRow(**_row(bill, books))
 
 
-def bill_out(bill: Bill, now: datetime) -> shapes.BillOut:
+def bill_out(bill: Bill, books: Books) -> shapes.BillOut:
     """A bill with its lines and payments."""
     currency = bill.currency
     return shapes.BillOut(
-        **_row(bill, now),
+        **_row(bill, books),
         rate=shapes.decimal(bill.rate),
         tax_mode=bill.tax_mode,
         sent=bill.sent,
@@ -43,9 +42,9 @@ def bill_out(bill: Bill, now: datetime) -> shapes.BillOut:
     )
 
 
-def _row(bill: Bill, now: datetime) -> dict[str, Any]:
+def _row(bill: Bill, books: Books) -> dict[str, Any]:
     link = link_of(bill)
-    today = _today(bill, link, now)
+    today = books.today_for(link.connection_id if link else None)
     amounts = ("total", "paid", "credited", "outstanding")
     days = ("issued_on", "due_on", "expected_on", "fully_paid_on")
     return {
@@ -67,12 +66,6 @@ def _row(bill: Bill, now: datetime) -> dict[str, Any]:
 def link_of(bill: Bill) -> Link | None:
     """The bill's link to its Xero invoice, if it has one."""
     return getattr(bill, "link", None)
-
-
-def _today(bill: Bill, link: Link | None, now: datetime) -> date:
-    """The day where the bill's books are kept: its organisation's, else the business's."""
-    zone = link.connection.time_zone if link else bill.business.time_zone
-    return now.astimezone(ZoneInfo(zone)).date()
 
 
 def badge_of(link: Link | None) -> Badge:

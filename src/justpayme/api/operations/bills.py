@@ -1,9 +1,7 @@
 """Bills: list, read, create, change, approve, void, and their history."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
@@ -12,7 +10,6 @@ from django.utils import timezone
 from ninja import Header, Query, Router
 from ninja.responses import Status as Answer
 
-from justpayme.accounts.models import Business
 from justpayme.api import present, shapes
 from justpayme.api.auth import caller
 from justpayme.api.once import KEY_HELP, KEY_LENGTH, acting
@@ -20,7 +17,8 @@ from justpayme.api.paging import page
 from justpayme.api.routing import changes, reads
 from justpayme.bills import actions
 from justpayme.bills.models import Bill
-from justpayme.core.bill import Status, TaxMode
+from justpayme.bills.queries import Books, open_books
+from justpayme.core.bill import TaxMode
 from justpayme.core.entry import BillEntry, LineEntry
 
 router = Router(tags=["bills"])
@@ -34,10 +32,10 @@ def list_bills(request: HttpRequest, query: Query[shapes.BillQuery]) -> Any:
     To keep a copy in step, remember the time before you start and send it as `updated_since`
     the next time.
     """
-    rows = _filtered(caller(request).business, query)
-    found, following = page(rows.select_related(*present.BILL_RELATED), query)
-    now = timezone.now()
-    items = [present.bill_row(bill, now) for bill in found]
+    books = open_books(caller(request).business, timezone.now())
+    rows = _filtered(books, query).select_related(*present.BILL_RELATED)
+    found, following = page(rows, query)
+    items = [present.bill_row(bill, books) for bill in found]
     return shapes.Bills(items=items, next_cursor=following)
 
 
@@ -110,29 +108,24 @@ def void_bill(request: HttpRequest, bill_id: int) -> Any:
 
 
 def _answer(request: HttpRequest, bill_id: int) -> shapes.BillOut:
-    rows = Bill.objects.select_related(*present.BILL_RELATED)
-    rows = rows.prefetch_related("lines", "payments")
-    bill = get_object_or_404(rows, pk=bill_id, business=caller(request).business)
-    return present.bill_out(bill, timezone.now())
+    books = open_books(caller(request).business, timezone.now())
+    rows = books.bills().select_related(*present.BILL_RELATED)
+    bill = get_object_or_404(rows.prefetch_related("lines", "payments"), pk=bill_id)
+    return present.bill_out(bill, books)
 
 
-def _filtered(business: Business, query: shapes.BillQuery) -> QuerySet[Bill]:
-    rows = Bill.objects.filter(business=business)
-    if query.status == "overdue":
-        today = timezone.now().astimezone(ZoneInfo(business.time_zone)).date()
-        rows = rows.filter(status=Status.ACTIVE, due_on__lt=today)
-    elif query.status:
-        rows = rows.filter(status=query.status)
-    narrow: tuple[tuple[object, Callable[[], Q]], ...] = (
-        (query.client, lambda: Q(client_id=query.client)),
-        (query.organisation, lambda: Q(link__connection_id=query.organisation)),
-        (query.updated_since, lambda: Q(updated_at__gte=query.updated_since)),
-        (query.search, lambda: _search(query.search or "")),
-    )
-    for given, condition in narrow:
-        if given:
-            rows = rows.filter(condition())
-    return rows
+def _filtered(books: Books, query: shapes.BillQuery) -> QuerySet[Bill]:
+    rows = books.bills()
+    if query.status:
+        late = query.status == "overdue"
+        rows = rows.filter(books.overdue() if late else Q(status=query.status))
+    if query.client:
+        rows = rows.filter(client_id=query.client)
+    if query.organisation:
+        rows = rows.filter(link__connection_id=query.organisation)
+    if query.updated_since:
+        rows = rows.filter(updated_at__gte=query.updated_since)
+    return rows.filter(_search(query.search)) if query.search else rows
 
 
 def _search(text: str) -> Q:
