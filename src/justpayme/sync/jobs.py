@@ -2,6 +2,7 @@
 
 tick (every 5 s)  ─▶ one job per organisation that is due
 Sync now, connect ─▶ the same job, at once
+reap (every 5 s)  ─▶ forgets the jobs of workers that are gone
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 METERS_KEPT = timedelta(days=62)
 STATES_KEPT = timedelta(days=1)
+SILENT = timedelta(seconds=30)
+"""A worker beats every 10 s; one that was silent this long is gone."""
 
 
 @app.periodic(cron="* * * * * */5", periodic_id="tick")
@@ -36,6 +39,16 @@ def tick(timestamp: int) -> None:
         start_due(now)
         ending.finish_all(now)
         lost.send_notices(now)
+    finally:
+        databases.close_all()
+
+
+@app.periodic(cron="* * * * * */5", periodic_id="reap")
+@app.task(queueing_lock="reap")
+def reap(timestamp: int) -> None:
+    """Forget the jobs of dead workers. It has no lock: its own death must not stop it."""
+    try:
+        forget_dead_jobs()
     finally:
         databases.close_all()
 
@@ -93,6 +106,26 @@ def _defer(connection_id: int, cause: Run.Cause, by: User | None) -> None:
             job.defer(connection_id=connection_id, cause=cause.value, by=by.pk if by else None)
     except AlreadyEnqueued:
         log.debug("already_waiting", connection=connection_id)
+
+
+def forget_dead_jobs() -> int:
+    """Delete jobs under way whose worker is gone; how many.
+
+    The engine keeps them, and with them their lock: after kill -9 that organisation, or the
+    tick itself, would never start again. Nothing is lost, because the tables say what is due.
+    If the worker was only paused, the fences of `runs` keep the two apart.
+    """
+    with databases["default"].cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM procrastinate_jobs AS job WHERE status = 'doing' AND NOT EXISTS ("
+            "SELECT 1 FROM procrastinate_workers AS worker "
+            "WHERE worker.id = job.worker_id AND last_heartbeat > now() - %s)",
+            [SILENT],
+        )
+        forgotten = cursor.rowcount
+    if forgotten:
+        log.warning("dead_jobs_forgotten", jobs=forgotten)
+    return forgotten
 
 
 def recover_dead_runs(now: datetime) -> int:
