@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from ninja.parser import Parser
 
 from justpayme.api.errors import MAX_BODY, Refusal
+from justpayme.core.entry import is_storable
 
 MAX_DEPTH = 12
 MAX_DIGITS = 19
@@ -68,7 +69,7 @@ def check_text(value: Any, where: tuple[str, ...] = ()) -> None:
     """Refuse text that cannot be stored, and nesting beyond every shape we know."""
     if len(where) > MAX_DEPTH:
         raise Refusal(400, f"The body is nested more than {MAX_DEPTH} levels deep.")
-    if isinstance(value, str) and not storable(value):
+    if isinstance(value, str) and not is_storable(value):
         sentence = "This text has a character that cannot be stored."
         raise Refusal(422, fields={".".join(where) or "body": sentence})
     if isinstance(value, dict):
@@ -78,8 +79,3 @@ def check_text(value: Any, where: tuple[str, ...] = ()) -> None:
     if isinstance(value, list):
         for position, inner in enumerate(value):
             check_text(inner, (*where, str(position)))
-
-
-def storable(text: str) -> bool:
-    """Can PostgreSQL keep this text? Not with NUL, nor with half of a surrogate pair."""
-    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from justpayme.bills.currencies import digits
-from justpayme.core.entry import LENGTHS, LINES_AT_MOST
+from justpayme.core.entry import LENGTHS, LINES_AT_MOST, is_storable
 from justpayme.core.schedule import INTERVALS
 
 BIGGEST_ID = 2**63 - 1
@@ -61,7 +61,7 @@ def _time_of(value: Any) -> datetime:
 
 
 def _plain_text(value: Any) -> Any:
-    if isinstance(value, str) and "\0" in value:
+    if isinstance(value, str) and not is_storable(value):
         raise ValueError("This text has a character that cannot be stored.")
     return value
 

@@ -8,6 +8,7 @@ refuses the same things with the same sentences. Each `*_problems` function answ
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +17,8 @@ from decimal import Decimal
 from justpayme.core.bill import ZERO, TaxMode
 
 Problems = dict[str, str]
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 LINES_AT_MOST = 200
 FIRST_DAY, LAST_DAY = date(1990, 1, 1), date(2199, 12, 31)
@@ -174,7 +177,7 @@ def _texts(entry: object, names: tuple[str, ...]) -> Problems:
 
 def is_storable(text: str) -> bool:
     """False for NUL and for halves of surrogate pairs, which no database text can hold."""
-    return "\x00" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+    return not _UNSTORABLE.search(text)
 
 
 def _day(value: date | None, name: str, what: str) -> Problems:

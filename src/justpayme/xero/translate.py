@@ -5,7 +5,6 @@ Every function raises Problem("wrong_shape") for a value that cannot be what Xer
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -22,6 +21,7 @@ from justpayme.core.bill import (
     TaxMode,
     TrackingFields,
 )
+from justpayme.core.entry import is_storable
 from justpayme.core.errors import Problem
 from justpayme.xero import wire
 
@@ -43,7 +43,6 @@ TAX_MODE = {
 
 T = TypeVar("T")
 
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _LARGEST = Decimal(10) ** 13
 _MONEY_PLACES = Decimal("0.0001")
 _PLACES = Decimal("0.0000000001")
@@ -177,7 +176,7 @@ def _number(value: Decimal | None, places: Decimal = _PLACES) -> Decimal | None:
 def text(value: str | None, longest: int) -> str:
     """Text as sent. NUL and lone surrogates can't come from Xero's own storage."""
     value = value or ""
-    if _UNSTORABLE.search(value):
+    if not is_storable(value):
         raise Problem("wrong_shape", "text holds characters that can't be stored")
     if len(value) > longest:
         raise Problem("wrong_shape", f"text of {len(value)} characters where {longest} fit")
