@@ -47,7 +47,7 @@ NAMES = (
 
 
 @dataclass(frozen=True)
-class Problem:
+class Fault:
     """A setting that cannot be used: which variable, and a sentence with the way out."""
 
     name: str
@@ -130,7 +130,7 @@ class Reading:
     """What an environment says: the settings, and what is wrong with them."""
 
     config: Config
-    problems: tuple[Problem, ...]
+    problems: tuple[Fault, ...]
 
 
 def read(environment: Mapping[str, str], *, uid: int | None = None) -> Reading:
@@ -159,7 +159,7 @@ def read(environment: Mapping[str, str], *, uid: int | None = None) -> Reading:
     return Reading(config, tuple(reader.problems))
 
 
-def missing_for_serving(config: Config) -> tuple[Problem, ...]:
+def missing_for_serving(config: Config) -> tuple[Fault, ...]:
     """What `serve`, `web` and `worker` cannot do without, beyond each setting being right."""
     needed = (
         (
@@ -181,11 +181,11 @@ def missing_for_serving(config: Config) -> tuple[Problem, ...]:
             "https://developer.xero.com/app/manage and set it.",
         ),
     )
-    missing = [Problem(name, sentence) for value, name, sentence in needed if not value]
+    missing = [Fault(name, sentence) for value, name, sentence in needed if not value]
     return (*missing, *_refused_by_xero(config))
 
 
-def _refused_by_xero(config: Config) -> tuple[Problem, ...]:
+def _refused_by_xero(config: Config) -> tuple[Fault, ...]:
     """Without https Xero sends people back to http://localhost only, and refuses
     http://127.0.0.1 (api-facts 1.1). A local Xero is not that strict."""
     strict = config.xero_login_url == DEFAULT_XERO_LOGIN_URL
@@ -195,7 +195,7 @@ def _refused_by_xero(config: Config) -> tuple[Problem, ...]:
         f"JUSTPAYME_BASE_URL is {config.base_url}, but without https Xero only sends people back "
         "to http://localhost. Use https, or http://localhost with your port."
     )
-    return (Problem("JUSTPAYME_BASE_URL", sentence),)
+    return (Fault("JUSTPAYME_BASE_URL", sentence),)
 
 
 def new_secret() -> str:
@@ -251,13 +251,13 @@ class _Reader:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = environment
-        self.problems: list[Problem] = []
+        self.problems: list[Fault] = []
 
     def text(self, name: str) -> str:
         return self.environment.get(name, "").strip()
 
     def problem(self, name: str, sentence: str) -> None:
-        self.problems.append(Problem(name, f"{name} {sentence}"))
+        self.problems.append(Fault(name, f"{name} {sentence}"))
 
     def home(self, uid: int) -> Path:
         given = self.text("JUSTPAYME_HOME")
