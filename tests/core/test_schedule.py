@@ -12,33 +12,14 @@ from justpayme.core.errors import CATALOGUE, Next, Problem
 from justpayme.core.schedule import (
     AUDIT_EVERY,
     INTERVALS,
-    Due,
     after_problem,
     after_success,
-    is_due,
     voids_are_unusual,
     wants_audit,
 )
 
 NOW = datetime(2026, 11, 22, 10, 30, 15, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-
-
-@pytest.mark.parametrize(
-    ("due", "expected"),
-    [
-        (Due(True, NOW, None), True),
-        (Due(True, NOW - SECOND, None), True),
-        (Due(True, NOW + SECOND, None), False),
-        (Due(True, None, None), False),
-        (Due(False, NOW - SECOND, None), False),
-        (Due(True, NOW - SECOND, NOW + SECOND), False),
-        (Due(True, NOW - SECOND, NOW), True),
-    ],
-    ids=["now", "overdue", "later", "never", "not live", "blocked by Xero", "no longer blocked"],
-)
-def test_is_due(due: Due, expected: bool) -> None:
-    assert is_due(due, NOW) is expected
 
 
 def test_audit_is_wanted_once_a_day() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from justpayme.core.errors import Next, Problem
@@ -19,22 +18,6 @@ _LONGEST_RETRY = timedelta(minutes=30)
 MAX_VOIDS_SHARE = 5
 MIN_VOIDS = 10
 """A run that would void more than one in five open bills, and at least ten, stops (I-11)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """What scheduling needs to know of a connection."""
-
-    live: bool
-    next_due_at: datetime | None
-    blocked_until: datetime | None
-
-
-def is_due(due: Due, now: datetime) -> bool:
-    """Should a sync of this organisation start now?"""
-    if not due.live or due.next_due_at is None or due.next_due_at > now:
-        return False
-    return due.blocked_until is None or due.blocked_until <= now
 
 
 def wants_audit(audited_at: datetime | None, now: datetime) -> bool:
