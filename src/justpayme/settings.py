@@ -5,14 +5,12 @@ Importing this file never fails for a missing variable (type checkers do it with
 """
 
 import os
-from pathlib import Path
 
 from justpayme.runtime.config import database_settings, is_loopback, read
 from justpayme.runtime.logs import configure_structlog, logging_settings
 
 READING = read(os.environ)
 CONFIG = READING.config
-BASE_DIR = Path(__file__).resolve().parent
 
 # --- what others of our files read -------------------------------------------------------------
 
@@ -43,7 +41,6 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
@@ -177,7 +174,6 @@ _LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 ALLOWED_HOSTS = sorted({CONFIG.hostname, *_LOOPBACK})
 CSRF_FAILURE_VIEW = "justpayme.web.views.csrf_failure"
 CSRF_TRUSTED_ORIGINS = [CONFIG.base_url]
-CSRF_FAILURE_VIEW = "justpayme.web.views.csrf_failure"
 SESSION_COOKIE_NAME = "__Host-session" if CONFIG.https else "session"
 CSRF_COOKIE_NAME = "__Host-csrf" if CONFIG.https else "csrf"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CONFIG.https
