@@ -130,7 +130,7 @@ def test_note_and_timeline_escape_what_they_are_given() -> None:
         "by": HOSTILE,
         "moment": moment(NOW, NOW, UTC),
     }
-    drawn += render_to_string("web/components/timeline.html", {"entries": [entry]})
+    drawn += render_to_string("bills/timeline.html", {"entries": [entry]})
     assert "<script>" not in drawn
     assert drawn.count("&lt;script&gt;") == 7
     assert '<span class="vh">from </span>' in drawn

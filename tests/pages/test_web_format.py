@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from justpayme.web.format import day, moment, money, quantity, rate, zone
+from justpayme.web.format import day, moment, money, quantity, zone
 
 LONDON = ZoneInfo("Europe/London")
 NOW = datetime(2026, 11, 19, 14, 32, tzinfo=UTC)
@@ -55,11 +55,11 @@ def test_quantity_has_the_decimals_it_needs(value: str, text: str) -> None:
 
 
 def test_missing_values_are_words() -> None:
-    assert quantity(None) == rate(None) == day(None, date(2026, 1, 1)).text == "None given"
+    assert quantity(None) == day(None, date(2026, 1, 1)).text == "None given"
 
 
-def test_rate_keeps_its_decimals() -> None:
-    assert rate(Decimal("1.172345")) == "1.172345"
+def test_an_exchange_rate_keeps_its_decimals() -> None:
+    assert quantity(Decimal("1.172345")) == "1.172345"
 
 
 @pytest.mark.parametrize(

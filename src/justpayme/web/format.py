@@ -103,11 +103,6 @@ def quantity(amount: Decimal | None) -> str:
     return f"{sign}{abs(amount):,.{_decimals(amount)}f}"
 
 
-def rate(amount: Decimal | None) -> str:
-    """An exchange rate, with every decimal that it was given."""
-    return quantity(amount)
-
-
 def long_day(value: date) -> str:
     """3 Dec 2026."""
     return f"{value.day} {MONTH_NAMES[value.month - 1][:3]} {value.year}"

@@ -14,6 +14,4 @@ def theme_of(request: HttpRequest) -> str:
     """The saved preference of a signed-in person, the cookie of anybody else."""
     user = getattr(request, "user", None)
     chosen = user.theme if isinstance(user, User) else request.COOKIES.get(COOKIE, "")
-    if user is not None and user.is_authenticated:
-        chosen = user.theme
     return chosen if chosen in User.Theme.values else User.Theme.SYSTEM.value
