@@ -7,7 +7,7 @@ decide with core, write set-based. Nothing here talks to the network.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -237,7 +237,7 @@ def _plan(connection: Connection, page: Sequence[Incoming], run: Run) -> _Plan:
         .order_by("id")
         .defer("raw")
     }
-    edited = _edited_rows(connection, list(links.values()))
+    edited = _edited_rows(links.values())
     survivors = clients.survivors(connection)
     for incoming in page:
         link = links.get(incoming.row.invoice_id)
@@ -289,7 +289,7 @@ def _of_survivor(bill: BillFields, survivors: Mapping[str, str]) -> BillFields:
     return bill if survivor is None else replace(bill, client=survivor)
 
 
-def _edited_rows(connection: Connection, links: list[Link]) -> dict[int, BillFields]:
+def _edited_rows(links: Iterable[Link]) -> dict[int, BillFields]:
     """Our own version of the bills that a person edited while they were not synced.
 
     All others equal their base, so they need not be read."""

@@ -6,7 +6,6 @@ caller's transaction. COPY is three times faster than multi-row inserts.
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -234,7 +233,6 @@ def _changes_json(changes: Sequence[tuple[str, Any, Any]]) -> str:
     return msgspec.json.encode(plain).decode()
 
 
-def base_of(value: dict[str, Any] | str) -> BillFields:
+def base_of(value: dict[str, Any]) -> BillFields:
     """A link's stored base as a value."""
-    data = json.loads(value) if isinstance(value, str) else value
-    return msgspec.convert(data, BillFields)
+    return msgspec.convert(value, BillFields)
