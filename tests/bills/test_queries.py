@@ -279,7 +279,7 @@ def test_charlie_reads_nothing_of_another_business(other_business, alice, charli
     assert queries.list_clients(books).rows == []
     assert queries.tally(books).bills == 0
     assert (queries.ageing(books), queries.recently_paid(books)) == ({}, [])
-    assert (queries.oldest_overdue(books), queries.choosable_clients(books)) == ([], [])
+    assert (queries.oldest_overdue(books), queries.choosable_clients(books, 10)) == ([], [])
     assert queries.next_number(books) == "B-0001"
     with pytest.raises(Bill.DoesNotExist):
         queries.bill_detail(books, bill.pk)

@@ -556,7 +556,7 @@ def client_history(books: Books, client: Client, size: int = HISTORY_PAGE) -> li
     return list(rows.select_related("by").order_by("-at", "-id")[:size])
 
 
-def choosable_clients(books: Books, size: int = 2000) -> list[tuple[int, str]]:
+def choosable_clients(books: Books, size: int) -> list[tuple[int, str]]:
     """Clients that a bill may be made for, by name; one statement."""
     rows = books.clients().filter(archived=False).order_by(Lower("name"), "id")
     return list(rows.values_list("pk", "name")[:size])

@@ -154,14 +154,13 @@ def _shown_payment(payment: Payment, detail: BillDetail, may_change: bool) -> Sh
     kind = PAYMENTS.get(payment.kind, "Payment")
     title = f"{kind} {payment.number}" if payment.number else payment.reference or kind
     where = "Recorded in Xero" if payment.remote_id else "Recorded here"
-    account = str(getattr(payment, "account", "") or "")
     reference = payment.reference if payment.number else ""
     removable = may_change and detail.owner is None and payment.kind == MoneyKind.PAYMENT
     args = [detail.bill.pk, payment.pk]
     return ShownPayment(
         pk=payment.pk,
         title=title,
-        sub=", ".join(filter(None, (where, account, reference))),
+        sub=", ".join(filter(None, (where, payment.account, reference))),
         on=day(payment.on, detail.today),
         amount=money(-payment.amount, detail.bill.currency),
         remove_url=reverse("bills:payment_remove", args=args) if removable else "",

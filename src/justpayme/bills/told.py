@@ -1,4 +1,4 @@
-"""A bill's history in words: what happened, old and new values, who or what, and when.
+"""What one entry of a history changed, in words: each value before and after.
 
 Values in history are plain data (`core.bill.to_plain`), perhaps written by an older version of
 the program; whatever can't be read is shown as it is, never refused.
