@@ -1,4 +1,7 @@
-"""What people do about accounts: one verb each, one transaction each, each with its log entry."""
+"""What people do about accounts: one verb each, one transaction each.
+
+All but a change of one's own name leave an entry in the security log.
+"""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ CODES: dict[int, tuple[str, str]] = {
     401: (
         "unauthorised",
         "Send a token that is in use as `Authorization: Bearer jpm_…`. "
-        "An owner makes one under Account, or with `justpayme token create`.",
+        "An owner makes one in Settings, or with `justpayme token create`.",
     ),
     403: ("forbidden", "The person of this token may look but not do this."),
     404: ("not_found", "There is nothing at this address for this token."),

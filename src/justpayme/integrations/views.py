@@ -160,19 +160,24 @@ def _after_consent(
     ):
         return redirect("integrations:outcome", code="wrong_organisation")
     if len(consent.choosable) == 1:
-        chosen = actions.choose(
-            by=request.membership,
-            connection=consent.choosable[0],
-            address=address_of(request),
-            now=_now(),
-        )
-        return redirect("integrations:progress", pk=chosen.pk)
+        return _choose_only(request, consent.choosable[0])
     if consent.healed:
         return redirect("integrations:organisation", pk=consent.healed[0].pk)
     if consent.choosable:
         return redirect("integrations:choose")
     messages.info(request, "Every organisation that Xero gave is already connected.")
     return redirect("integrations:index")
+
+
+def _choose_only(request: BusinessRequest, connection: Connection) -> HttpResponse:
+    """Straight on to the import; it may have been begun by another owner a moment ago."""
+    try:
+        actions.choose(
+            by=request.membership, connection=connection, address=address_of(request), now=_now()
+        )
+    except actions.NotPossible:
+        messages.info(request, f"{connection.name} is connected already.")
+    return redirect("integrations:progress", pk=connection.pk)
 
 
 @require_safe
@@ -302,7 +307,7 @@ def sync_now(request: BusinessRequest, pk: int) -> HttpResponse:
     except actions.NotPossible as why:
         messages.error(request, str(why))
     else:
-        level = messages.INFO if answer in ("asked", "running", "soon") else messages.WARNING
+        level = messages.WARNING if answer == "blocked" else messages.INFO
         messages.add_message(request, level, SYNC_SAID[answer])
     return redirect(safe_next(request, reverse("integrations:organisation", args=[pk])))
 
