@@ -439,7 +439,10 @@ def disconnect(
 def _locked(by: Membership, connection: Connection) -> Connection:
     """The row, locked, and only within the business of whoever asks."""
     rows = Connection.objects.select_for_update(of=("self",)).select_related("tokens")
-    return rows.get(pk=connection.pk, business=by.business)
+    row = rows.filter(pk=connection.pk, business=by.business).first()
+    if row is None:  # only offered, and a later sign-in at Xero did not give it
+        raise NotPossible(f"Xero gives no access to {connection.name} now. Connect Xero again.")
+    return row
 
 
 def _add_history(row: Connection, by: Membership, now: datetime, *, action: str, note: str) -> None:

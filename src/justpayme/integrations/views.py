@@ -175,8 +175,10 @@ def _choose_only(request: BusinessRequest, connection: Connection) -> HttpRespon
         actions.choose(
             by=request.membership, connection=connection, address=address_of(request), now=_now()
         )
-    except actions.NotPossible:
-        messages.info(request, f"{connection.name} is connected already.")
+    except actions.NotPossible as why:
+        if not queries.connections(request.business).filter(pk=connection.pk, state=State.LIVE):
+            messages.error(request, str(why))
+            return redirect("integrations:index")
     return redirect("integrations:progress", pk=connection.pk)
 
 

@@ -126,11 +126,20 @@ def _columns(
 def store(
     *, business: Business, xero_user_id: str, tokens: oauth.Tokens, now: datetime
 ) -> TokenSet:
-    """Keep the pair of a new consent; one row per business and Xero user."""
+    """Keep the pair of a new consent; one row per business and Xero user.
+
+    The lock is the weaker one (`no_key`, which `update_or_create` cannot take): a transaction
+    that holds a connection checks at its commit that the row it points at is still there, and
+    would wait for us while we wait for that connection.
+    """
     columns = _columns(business.pk, xero_user_id, tokens, now)
-    token_set, _ = TokenSet.objects.update_or_create(
-        business=business, xero_user_id=xero_user_id, defaults=columns
-    )
+    with transaction.atomic():
+        token_set, created = TokenSet.objects.select_for_update(no_key=True).get_or_create(
+            business=business, xero_user_id=xero_user_id, defaults=columns
+        )
+        if not created:
+            TokenSet.objects.filter(pk=token_set.pk).update(**columns)
+            token_set.refresh_from_db()
     return token_set
 
 
