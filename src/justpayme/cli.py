@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from justpayme.runtime.command import Command, CommandError
-from justpayme.runtime.parts import usable_config
+from justpayme.runtime.parts import serving_config, usable_config
 
 OWN = ("demo", "serve", "web", "worker", "sandbox", "test", "doctor", "secret", "migrate")
 ROOMS = {
@@ -23,6 +23,8 @@ ROOMS = {
     "token": ("justpayme.api.commands", "create a token for the JSON API"),
 }
 """First word of a command -> the module with its COMMANDS, and a line for the overview."""
+XERO_CALLERS = ("sync", "verify")
+"""Without the secret key they would find stored tokens that nothing opens, and end the access."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,6 +100,8 @@ def _run_room(first: str, words: list[str]) -> int:
         for one in found:
             _add(inner, one)
     parsed = parser.parse_args(words)
+    if first in XERO_CALLERS:
+        serving_config()
     with database:
         return int(parsed.run(parsed))
 

@@ -54,8 +54,8 @@ def test_wrong_usage_is_code_2(words: list[str], capsys: pytest.CaptureFixture[s
     assert "usage: justpayme" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["serve", "web", "worker"])
-def test_serving_without_settings_says_what_to_set(
+@pytest.mark.parametrize("command", ["serve", "web", "worker", "sync", "verify"])
+def test_serving_and_calling_xero_without_settings_says_what_to_set(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("JUSTPAYME_SECRET_KEY", "XERO_CLIENT_ID", "XERO_CLIENT_SECRET"):
@@ -72,6 +72,18 @@ def test_a_wrong_setting_stops_every_command(
     monkeypatch.setenv("JUSTPAYME_BASE_URL", "http://bills.example.com")
     assert main(["serve"]) == 2
     assert "must be https" in capsys.readouterr().err
+
+
+def test_doctor_says_nothing_fine_about_a_setting_that_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JUSTPAYME_BASE_URL", "http://bills.example.com")
+    monkeypatch.setenv("XERO_API_URL", "http://xero.example.com")
+    monkeypatch.setenv("JUSTPAYME_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    assert main(["doctor", "--json"]) == 1
+    checks = {one["check"] for one in json.loads(capsys.readouterr().out)}
+    assert {"JUSTPAYME_BASE_URL", "XERO_API_URL"} <= checks
+    assert not {"Xero", "redirect address"} & checks
 
 
 def test_a_new_secret_every_time(capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,6 +28,7 @@ from justpayme.runtime.postgres import (
 ROOM_NEEDED = 1024**3
 """Free bytes on the home's disk; PostgreSQL stops when there are none."""
 OLDEST_POSTGRESQL = 15
+XERO_HOSTS = ("XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL")
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ def examine() -> list[Finding]:
     missing = [one for one in missing_for_serving(config) if one.name not in named]
     problems += [Finding(one.name, False, one.sentence) for one in missing]
     settings = problems or [Finding("settings", True, "all that serve needs are set")]
-    return [_python(), *settings, *_xero(config), _home(config), *_database(config)]
+    wrong = {one.check for one in problems}
+    return [_python(), *settings, *_xero(config, wrong), _home(config), *_database(config)]
 
 
 def _python() -> Finding:
@@ -56,22 +58,31 @@ def _python() -> Finding:
     return Finding("python", True, f"{version} at {sys.executable}")
 
 
-def _xero(config: Config) -> Iterator[Finding]:
-    """Which hosts will be called. Whether they answer is not asked: doctor works offline."""
+def _xero(config: Config, wrong: set[str]) -> Iterator[Finding]:
+    """Which hosts will be called. Whether they answer is not asked: doctor works offline.
+
+    A setting in `wrong` has been replaced by its default, so nothing is said about it here.
+    """
     hosts = (config.xero_login_url, config.xero_identity_url, config.xero_api_url)
     real = (DEFAULT_XERO_LOGIN_URL, DEFAULT_XERO_IDENTITY_URL, DEFAULT_XERO_API_URL)
+    if not wrong.intersection(XERO_HOSTS):
+        yield _xero_hosts(hosts, real)
+    if "JUSTPAYME_BASE_URL" not in wrong:
+        text = f"register exactly this at Xero: {config.redirect_uri}"
+        yield Finding("redirect address", True, text)
+
+
+def _xero_hosts(hosts: tuple[str, ...], real: tuple[str, ...]) -> Finding:
     if hosts == real:
-        yield Finding("Xero", True, "Xero's own hosts will be called")
-    elif len({host in real for host in hosts}) == 1:
-        yield Finding("Xero", True, f"not Xero itself: {', '.join(sorted(set(hosts)))}")
-    else:
-        yield Finding(
-            "Xero",
-            False,
-            "XERO_LOGIN_URL, XERO_IDENTITY_URL and XERO_API_URL mix Xero's hosts with others: "
-            "set all three or none",
-        )
-    yield Finding("redirect address", True, f"register exactly this at Xero: {config.redirect_uri}")
+        return Finding("Xero", True, "Xero's own hosts will be called")
+    if len({host in real for host in hosts}) == 1:
+        return Finding("Xero", True, f"not Xero itself: {', '.join(sorted(set(hosts)))}")
+    return Finding(
+        "Xero",
+        False,
+        "XERO_LOGIN_URL, XERO_IDENTITY_URL and XERO_API_URL mix Xero's hosts with others: "
+        "set all three or none",
+    )
 
 
 def _home(config: Config) -> Finding:

@@ -35,7 +35,7 @@ def chosen(text: str | None) -> list[Connection]:
     """The connected organisations meant by `text`: a name, our id or Xero's tenant id."""
     everything = Connection.objects.filter(state__in=IN_USE).order_by("pk")
     if not text:
-        return list(everything)
+        return list(everything) or _none_connected()
     wanted = Q(name__iexact=text)
     if text.isascii() and text.isdigit():
         wanted |= Q(pk=int(text[:18]))
@@ -46,6 +46,15 @@ def chosen(text: str | None) -> list[Connection]:
         names = ", ".join(sorted({c.name for c in everything})) or "none"
         raise CommandError(f"No connected organisation is called {text!r}. Connected: {names}.")
     return found
+
+
+def _none_connected() -> list[Connection]:
+    """Say why nothing follows: silence would look like a success."""
+    print(  # noqa: T201
+        "No Xero organisation is connected here. Every JUSTPAYME_HOME has its own database.",
+        file=sys.stderr,
+    )
+    return []
 
 
 def sync(args: Namespace) -> int:

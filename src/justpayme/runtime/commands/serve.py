@@ -36,7 +36,10 @@ def run(arguments: Namespace) -> int:
     try:
         with supervisor.running():
             if not port_is_free(host, port):
-                raise CommandError(f"{host}:{port} is taken. Stop what uses it, or say --port.")
+                raise CommandError(
+                    f"{host}:{port} is taken. Stop what uses it, or say --port and change "
+                    "JUSTPAYME_BASE_URL with it."
+                )
             migrate(environment)
             web = program("web", "--host", host, "--port", str(port))
             supervisor.add(Child("web", web, environment))
