@@ -253,9 +253,9 @@ def list_figures(summary: Summary, books: Books, label: str = "Outstanding") -> 
     for sums in summary.sums:
         if sums.currency != home and sums.owed_bills:
             note = f"{count_bills(sums.owed_bills)}, not converted"
-            figures.append(
-                Figure(f"In {currency_name(sums.currency)}", money(sums.owed, sums.currency), note)
-            )
+            name = f"In {currency_name(sums.currency)}"
+            owed = money(sums.owed, sums.currency)
+            figures.append(Figure(name, owed, note, extra="foreign"))
     paid = count_bills(own.paid_bills)
     figures.append(Figure(f"Paid in {month}", money(own.paid, home), paid, extra="hide-m"))
     return figures
