@@ -30,7 +30,7 @@ def bill_out(bill: Bill, books: Books) -> shapes.BillOut:
     currency = bill.currency
     return shapes.BillOut(
         **_row(bill, books),
-        rate=shapes.decimal(bill.rate),
+        rate=shapes.decimal_or_none(bill.rate),
         tax_mode=bill.tax_mode,
         sent=bill.sent,
         url=bill.url,
@@ -101,8 +101,8 @@ def _line(line: Line, bill: Bill) -> shapes.LineOut:
     currency = bill.currency
     return shapes.LineOut(
         id=line.pk,
-        quantity=shapes.decimal(line.quantity),
-        discount_rate=shapes.decimal(line.discount_rate),
+        quantity=shapes.decimal_or_none(line.quantity),
+        discount_rate=shapes.decimal_or_none(line.discount_rate),
         tax_rate=shapes.decimal(_tax_rate(line, bill)),
         line_amount=shapes.money(line.line_amount, currency),
         tax_amount=shapes.money(line.tax_amount, currency),
@@ -117,7 +117,7 @@ def _same(row: Model, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names}
 
 
-def _tax_rate(line: Line, bill: Bill) -> Decimal | None:
+def _tax_rate(line: Line, bill: Bill) -> Decimal:
     mode, places = TaxMode(bill.tax_mode), digits(bill.currency)
     return rate_of(line.tax_type, line.line_amount, line.tax_amount, mode, places)
 

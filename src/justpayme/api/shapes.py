@@ -110,12 +110,15 @@ def money(amount: Decimal, currency: str) -> str:
     return f"{whole}.{part}" if part else whole
 
 
-def decimal(number: Decimal | None) -> str | None:
+def decimal(number: Decimal) -> str:
     """A number that is not an amount, without zeros that say nothing."""
-    if number is None:
-        return None
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def decimal_or_none(number: Decimal | None) -> str | None:
+    """The same for a number that may be unknown."""
+    return None if number is None else decimal(number)
 
 
 def day(value: date | None) -> str | None:
@@ -345,8 +348,8 @@ class LineOut(Schema):
     unit_amount: Money | None
     discount_rate: DecimalOut | None
     discount_amount: Money | None
-    tax_rate: DecimalOut | None = Field(
-        description="Per cent; null when no simple rate explains the tax that Xero sent."
+    tax_rate: DecimalOut = Field(
+        description="Per cent; the nearest with four decimals when none gives Xero's tax exactly."
     )
     line_amount: Money
     tax_type: str
