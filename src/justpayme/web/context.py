@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 from django.http import HttpRequest
@@ -175,11 +175,11 @@ def integrations_url() -> str:
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """The context processor. Values are functions: templates call them, at most once each."""
+    """The context processor. Values are functions: only what a template asks for is worked out."""
     made = Frame(request, timezone.now())
     return {
-        "nav": cache(lambda: made.nav),
-        "pulse": cache(lambda: made.pulse),
-        "banner": cache(lambda: made.banner),
-        "theme": cache(lambda: theme_of(request)),
+        "nav": lambda: made.nav,
+        "pulse": lambda: made.pulse,
+        "banner": lambda: made.banner,
+        "theme": lambda: theme_of(request),
     }
