@@ -34,8 +34,6 @@ from justpayme.xero.translate import OrganisationFields
 log = structlog.get_logger(__name__)
 
 STATE_LIFE = timedelta(minutes=10)
-STATE_KEPT = timedelta(days=1)
-"""A used or expired state is kept this long, so that its second use is recognised as such."""
 
 SYNC_NOW_PAUSE = timedelta(seconds=10)
 RUN_ENDS_WITHIN = 15.0
@@ -63,7 +61,6 @@ def begin_connect(*, by: Membership, session_key: str, address: str, now: dateti
     check_may_manage(by)
     state = secrets.token_urlsafe(32)
     with transaction.atomic():
-        OAuthState.objects.filter(created_at__lt=now - STATE_KEPT).delete()
         OAuthState.objects.create(
             digest=_digest(state),
             session_digest=_digest(session_key),
