@@ -116,7 +116,6 @@ class Contact(Struct, frozen=True, kw_only=True):
     email_address: str | None = None
     tax_number: str | None = None
     is_customer: bool | None = None
-    is_supplier: bool | None = None
     addresses: tuple[Address, ...] | None = None
     phones: tuple[Phone, ...] | None = None
     merged_to_contact_id: Id | None = msgspec.field(name="MergedToContactID", default=None)
@@ -199,29 +198,23 @@ class InvoiceRef(Struct, frozen=True, kw_only=True):
     """An invoice named inside a payment or an allocation."""
 
     invoice_id: Id | None = msgspec.field(name="InvoiceID", default=None)
-    invoice_number: str | None = None
-    type: str | None = None
 
 
 class AccountRef(Struct, frozen=True, kw_only=True):
     """An account named inside a payment."""
 
     account_id: Id | None = msgspec.field(name="AccountID", default=None)
-    code: str | None = None
 
 
 class Payment(Struct, frozen=True, kw_only=True):
     """A payment from /Payments, with status and account (api-facts 4.1)."""
 
     payment_id: Id = msgspec.field(name="PaymentID")
-    payment_type: str | None = None
     status: str | None = None
     date: Stamp | None = None
     amount: Decimal | None = None
-    reference: str | None = None
     account: AccountRef | None = None
     invoice: InvoiceRef | None = None
-    is_reconciled: bool | None = None
     updated: Stamp | None = msgspec.field(name="UpdatedDateUTC", default=None)
 
 
@@ -237,12 +230,7 @@ class CreditNote(Struct, frozen=True, kw_only=True):
 
     credit_note_id: Id = msgspec.field(name="CreditNoteID")
     credit_note_number: str | None = None
-    type: str | None = None
-    status: str | None = None
-    reference: str | None = None
     date: Stamp | None = None
-    total: Decimal | None = None
-    remaining_credit: Decimal | None = None
     allocations: tuple[Allocation, ...] | None = None
     updated: Stamp | None = msgspec.field(name="UpdatedDateUTC", default=None)
 
@@ -286,9 +274,6 @@ class Organisation(Struct, frozen=True, kw_only=True):
     country_code: str | None = None
     base_currency: str | None = None
     timezone: str | None = None
-    is_demo_company: bool | None = None
-    period_lock_date: Stamp | None = None
-    end_of_year_lock_date: Stamp | None = None
 
 
 class Pagination(msgspec.Struct, rename="camel", frozen=True):
