@@ -119,10 +119,11 @@ def forget_dead_jobs() -> int:
         cursor.execute(
             "DELETE FROM procrastinate_jobs AS job WHERE status = 'doing' AND NOT EXISTS ("
             "SELECT 1 FROM procrastinate_workers AS worker "
-            "WHERE worker.id = job.worker_id AND last_heartbeat > now() - %s)",
-            [SILENT],
+            "WHERE worker.id = job.worker_id "
+            "AND last_heartbeat > now() - make_interval(secs => %s))",
+            [SILENT.total_seconds()],
         )
-        forgotten = cursor.rowcount
+        forgotten: int = cursor.rowcount
     if forgotten:
         log.warning("dead_jobs_forgotten", jobs=forgotten)
     return forgotten
