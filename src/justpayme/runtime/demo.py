@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import secrets
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -46,6 +47,9 @@ NAME = "Maeve Hollins"
 CLIENT_ID = "JUSTPAYME-DEMO"
 KEPT = ("JUSTPAYME_POSTGRES_BIN", "JUSTPAYME_LOG_LEVEL")
 """The settings of this environment that the demo takes over; all others are its own."""
+
+SETTINGS = "settings.sh"
+"""File in the demo's home: what a shell must export to use the other commands with the demo."""
 
 IMPORT_SECONDS = 300
 LAST_WORDS = 30
@@ -163,11 +167,18 @@ class Demo:
         for name in NAMES:
             os.environ.pop(name, None)
         os.environ.update(own)
+        self._write_settings(own)
         self.config = usable_config()
         self.server = Server(self.home, find_binaries(self.config))
         self.environment = part_environment(self.config, self.server.url)
         os.environ["JUSTPAYME_LOG_LEVEL"] = "WARNING"  # here; the parts write into their files
         set_up("WARNING")
+
+    def _write_settings(self, own: dict[str, str]) -> None:
+        """Leave the demo's settings for a shell, so that other commands can use its data."""
+        path = self.home / SETTINGS
+        path.touch(mode=0o600)
+        path.write_text("".join(f"export {n}={shlex.quote(v)}\n" for n, v in own.items()))
 
     def _keys(self) -> dict[str, str]:
         """The demo's secrets, kept in its home so that a second start can read its data."""
@@ -248,7 +259,10 @@ class Demo:
             f"\n  sign in as   {EMAIL}"
             f"\n  password     {self._keys()['password']}"
             f"\n  local Xero   {self.config.xero_api_url}/  (change an invoice there, then "
-            f"press Sync now)\n\nKeeping in step; Ctrl-C stops everything."
+            f"press Sync now)"
+            f"\n  mail         {self.home / 'mail'}"
+            f"\n  commands     (. {shlex.quote(str(self.home / SETTINGS))}; ./justpayme verify)"
+            f"\n\nKeeping in step; Ctrl-C stops everything."
         )
 
 
@@ -354,7 +368,7 @@ class _RunLines:
     def _look(self) -> None:
         from justpayme.sync.models import Run
 
-        for run in Run.objects.filter(pk__gt=self.seen).order_by("pk"):
+        for run in Run.objects.filter(pk__gt=self.seen).select_related("connection").order_by("pk"):
             if run.state == Run.State.RUNNING:
                 break
             self.seen = run.pk
@@ -365,7 +379,8 @@ def line_about(run: "Run") -> str:
     """One sync run in one line."""
     at = timezone.localtime(run.ended_at or run.started_at, None).strftime("%H:%M:%S")
     told = f"{run.created} new, {run.changed} changed" if run.error_text == "" else run.error_text
-    return f"{at}  {run.get_kind_display()}: {told} ({run.calls} calls)"
+    calls = f"{run.calls} call{'' if run.calls == 1 else 's'}"
+    return f"{at}  {run.connection.name}, {run.get_kind_display().lower()}: {told} ({calls})"
 
 
 class Visitor:
