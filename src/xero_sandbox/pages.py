@@ -97,17 +97,20 @@ def home(sandbox: "Sandbox", done: str) -> Response:
 def organisation_card(ledger: Ledger, connected: bool) -> Markup:
     """One organisation with its state and the way to disconnect the app."""
     it = ledger.organisation
+    sales = sum(one.type == "ACCREC" for one in ledger.invoices.rows.values())
     button = Markup("")
     if connected:
         button = form("disconnect", "/", hidden("tenant", it.id), f"Disconnect {it.name}", "danger")
     return Markup(
-        '<section><h2><a href="/org/{}">{}</a></h2><p>{} · {} · {} invoices · {}</p>{}</section>'
+        '<section><h2><a href="/org/{}">{}</a></h2>'
+        "<p>{} · {} · {} sales invoices, {} supplier bills · {}</p>{}</section>"
     ).format(
         it.id,
         it.name,
         it.country,
         it.currency,
-        len(ledger.invoices.rows),
+        sales,
+        len(ledger.invoices.rows) - sales,
         "connected" if connected else "not connected",
         button,
     )
