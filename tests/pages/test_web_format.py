@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from justpayme.web.format import day, moment, money, quantity, zone
+from justpayme.web.format import day, moment, money, quantity, typed_money, zone
 
 LONDON = ZoneInfo("Europe/London")
 NOW = datetime(2026, 11, 19, 14, 32, tzinfo=UTC)
@@ -106,3 +106,13 @@ def test_moment_carries_the_exact_time_of_its_zone() -> None:
 @pytest.mark.parametrize("name", ["", "Nowhere/Land", "../../etc/passwd", "\0", "a" * 5000])
 def test_unknown_zone_is_utc(name: str) -> None:
     assert NOW.astimezone(zone(name)).utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "text"),
+    [("2881.2", "GBP", "2881.20"), ("100.000", "JPY", "100"), ("0.0050", "GBP", "0.005")],
+)
+def test_an_amount_to_type_over_has_the_currencys_decimals(
+    amount: str, currency: str, text: str
+) -> None:
+    assert typed_money(Decimal(amount), currency) == text

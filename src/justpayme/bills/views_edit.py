@@ -27,7 +27,7 @@ from justpayme.bills.models import Bill
 from justpayme.bills.queries import BillDetail, Books
 from justpayme.core.entry import BillEntry
 from justpayme.core.totals import rate_text
-from justpayme.web.format import money, quantity
+from justpayme.web.format import money, quantity, typed_money
 
 
 @get_or_post
@@ -251,7 +251,7 @@ def payment_new(request: BusinessRequest, pk: int) -> HttpResponse:
         return show_locked(request, detail)
     if request.method != "POST":
         initial = {
-            "amount": f"{detail.bill.outstanding.normalize():f}",
+            "amount": typed_money(detail.bill.outstanding, detail.bill.currency),
             "on": books.today,
             "token": forms.new_token(),
         }

@@ -95,6 +95,12 @@ def money(amount: Decimal, currency: str, *, home: str = "") -> Money:
     return Money(f"{sign}{symbol}{digits}", code, amount == 0, amount < 0)
 
 
+def typed_money(amount: Decimal, currency: str) -> str:
+    """An amount as a person types it into a field: "2881.20", without symbol or commas."""
+    _, places = _currency(currency)
+    return f"{amount:.{max(places, _decimals(amount))}f}"
+
+
 def quantity(amount: Decimal | None) -> str:
     """A plain number with the decimals that it needs: 1, 2.5, 1,000; a word when missing."""
     if amount is None:
