@@ -35,6 +35,12 @@ def test_quiet_badge_loses_its_fill_in_lists_only() -> None:
     assert "bare" not in draw("{% badge b bare=True %}", b=BADGES["refused"])
 
 
+def test_backticks_become_code_and_everything_is_escaped() -> None:
+    drawn = draw("{{ said|code }}", said=f"Send `a<b` now {HOSTILE} `open")
+    assert drawn.startswith("Send <code>a&lt;b</code> now ")
+    assert "<script>" not in drawn
+
+
 @pytest.mark.parametrize("status", ["draft", "active", "overdue", "paid", "void"])
 def test_stamp_has_the_word(status: str) -> None:
     assert draw("{% stamp s %}", s=status).endswith(f"</svg>{status.capitalize()}</span>")

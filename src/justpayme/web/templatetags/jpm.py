@@ -11,8 +11,8 @@ from typing import Any
 import qrcode  # type: ignore[import-untyped]
 from django import template
 from django.forms import BoundField
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from justpayme.core.badge import Badge
 from justpayme.web.format import Day, Moment, Money
@@ -20,10 +20,20 @@ from justpayme.web.format import Day, Moment, Money
 register = template.Library()
 
 ICON = '<svg class="i{}" aria-hidden="true" viewBox="0 0 24 24"><use href="#i-{}"/></svg>'
+CODE = (mark_safe("<code>"), mark_safe("</code>"))
 QR = (
     '<svg class="qr" role="img" aria-label="The same key as a QR code" viewBox="0 0 {0} {0}">'
     '<rect class="qr-light" width="{0}" height="{0}"/><path class="qr-dark" d="{1}"/></svg>'
 )
+
+
+@register.filter
+def code(text: str) -> SafeString:
+    """A text of ours, escaped, with what stands between backticks shown as code."""
+    parts = enumerate(text.split("`"))
+    return format_html_join(
+        "", "{}{}{}", ((CODE[0], part, CODE[1]) if at % 2 else ("", part, "") for at, part in parts)
+    )
 
 
 @dataclass(frozen=True, slots=True)
