@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from ninja import Router, Schema
 
 from justpayme.api.errors import Refusal, responses
+from justpayme.web.snapshot import one_moment
 
 Handler = Callable[..., Any]
 Declaration = Callable[[Handler], Handler]
@@ -24,8 +25,9 @@ BODY = (400, 413, 415)
 
 
 def reads(router: Router, path: str, answer: type[Schema], summary: str) -> Declaration:
-    """Declare a GET."""
-    return _declare(router, "GET", path, {200: answer}, summary, ())
+    """Declare a GET. All it reads is of one moment."""
+    declare = _declare(router, "GET", path, {200: answer}, summary, ())
+    return lambda handler: declare(one_moment(handler))
 
 
 def changes(

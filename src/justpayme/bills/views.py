@@ -34,10 +34,12 @@ from justpayme.bills.models import Client
 from justpayme.bills.paging import BadCursor, Page
 from justpayme.bills.queries import BillDetail, Books, Wanted
 from justpayme.web.format import money
+from justpayme.web.snapshot import one_moment
 
 
 @require_GET
 @member_required
+@one_moment
 def home(request: BusinessRequest) -> HttpResponse:
     """What is owed, what needs a person, what came in, and how much of it equals Xero."""
     books = books_of(request)
@@ -88,6 +90,7 @@ class Tab:
 
 @require_GET
 @member_required
+@one_moment
 def bills(request: BusinessRequest) -> HttpResponse:
     """The list of bills, with its tabs, filters and sums."""
     books = books_of(request)
@@ -162,6 +165,7 @@ def _bills_pager(wanted: Wanted, page: Page[Any], count: int) -> Pager:
 
 @require_GET
 @member_required
+@one_moment
 def bill(request: BusinessRequest, pk: int) -> HttpResponse:
     """A bill with everything that is known about it."""
     books = books_of(request)

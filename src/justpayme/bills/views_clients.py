@@ -27,12 +27,14 @@ from justpayme.bills.common import (
 from justpayme.bills.models import Client
 from justpayme.bills.paging import BadCursor, Page
 from justpayme.bills.queries import Wanted
+from justpayme.web.snapshot import one_moment
 
 YEAR = timedelta(days=365)
 
 
 @require_GET
 @member_required
+@one_moment
 def clients(request: BusinessRequest) -> HttpResponse:
     """The list of clients; `?for=bill` chooses one for a new bill."""
     books = books_of(request)
@@ -69,6 +71,7 @@ def _clients_pager(q: str, purpose: str, page: Page[Any]) -> Pager:
 
 @require_GET
 @member_required
+@one_moment
 def client(request: BusinessRequest, pk: int) -> HttpResponse:
     """A client with what is owed, the newest bills, and what is known of them."""
     books = books_of(request)
