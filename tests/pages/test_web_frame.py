@@ -302,9 +302,12 @@ def test_programs_get_their_errors_as_json(client: Client) -> None:
     client.raise_request_exception = False
     answer = client.get("/api/v1/broken/")
     assert answer.status_code == 500
-    assert answer.json()["error"]["reference"]
+    told = answer.json()["error"]
+    assert (told["code"], told["fields"]) == ("server_error", {})
+    assert re.search(r"[2-9A-Z]{4}-[2-9A-Z]{4}", told["message"])
     assert "hunter2" not in answer.content.decode()
-    assert client.get("/api/nowhere/").json()["error"]["status"] == 404
+    missing = client.get("/api/nowhere/")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")
 
 
 @pytest.mark.urls(__name__)

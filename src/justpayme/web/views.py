@@ -7,7 +7,7 @@ import secrets
 import structlog
 from django.conf import settings
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -15,6 +15,7 @@ from django.views.decorators.csrf import requires_csrf_token
 from django.views.decorators.http import require_POST
 
 from justpayme.accounts.models import User
+from justpayme.api.errors import Refusal
 from justpayme.web.theme import COOKIE, COOKIE_SECONDS
 
 log = structlog.get_logger(__name__)
@@ -65,13 +66,12 @@ def _sentence(exception: Exception | None) -> str:
 
 def _error(request: HttpRequest, status: int, said: str = "") -> HttpResponse:
     if wants_json(request):
-        body = {"error": {"status": status, "message": said or "Nothing is at this address."}}
-        return JsonResponse(body, status=status)
+        return Refusal(status, said).response()
     return render(request, f"web/{status}.html", {"said": said}, status=status)
 
 
 def wants_json(request: HttpRequest) -> bool:
-    """Programs get their errors as JSON."""
+    """Programs get their errors as JSON, in the API's one shape."""
     return request.path.startswith("/api/")
 
 
@@ -105,7 +105,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     reference = new_reference()
     log.error("server_error", reference=reference, path=request.path)
     if wants_json(request):
-        body = {"error": {"status": 500, "message": "The fault is ours.", "reference": reference}}
-        return JsonResponse(body, status=500)
+        sentence = f"Something broke on our side. Try again later, or tell us {reference}."
+        return Refusal(500, sentence).response()
     values = {"reference": reference, "path": request.path if request.method == "GET" else "/"}
     return HttpResponse(render_to_string("web/500.html", values), status=500)
