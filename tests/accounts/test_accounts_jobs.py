@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.utils import decrypt, encrypt
+from django.core.exceptions import PermissionDenied
 
 from justpayme.accounts.jobs import seal_again
 from justpayme.accounts.models import User
@@ -38,3 +39,5 @@ def test_a_second_step_that_no_key_opens_is_left_as_it_is(alice: User, settings:
     assert seal_again() == 0
     row.refresh_from_db()
     assert row.data == data
+    with pytest.raises(PermissionDenied, match="put the old key back"):
+        decrypt(data["secret"])

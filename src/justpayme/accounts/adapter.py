@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 
@@ -22,6 +23,10 @@ from justpayme.accounts.mail import deliver
 from justpayme.accounts.models import User
 
 NONCE = 12
+KEY_GONE = (
+    "Your second step was sealed with a key that is gone. Ask whoever runs JustPayMe to put the "
+    "old key back."
+)
 NOT_SENT = "We could not send you an e-mail just now. What you did is saved; try again later."
 
 
@@ -142,8 +147,11 @@ class TotpAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         return f"{key_id}:{base64.b64encode(nonce + sealed).decode()}"
 
     def decrypt(self, encrypted_text: str) -> str:
-        """Open with the key it was sealed with, which may be an older one."""
+        """Open with the key it was sealed with, which may be an older one. PermissionDenied when
+        that key is gone."""
         key_id, _, sealed = encrypted_text.partition(":")
         raw = base64.b64decode(sealed)
-        key = settings.TOKEN_KEYS[key_id]
+        key = settings.TOKEN_KEYS.get(key_id)
+        if key is None:
+            raise PermissionDenied(KEY_GONE)
         return AESGCM(key).decrypt(raw[:NONCE], raw[NONCE:], b"totp").decode()
