@@ -107,6 +107,18 @@ def test_a_second_start_names_the_first(tmp_path: Path) -> None:
         pytest.fail("a second one runs")
 
 
+def test_a_home_that_cannot_be_made_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    home = tmp_path / "file" / "home"
+    with (
+        pytest.raises(
+            CommandError, match=r"JUSTPAYME_HOME can't be used: .*file.* Not a directory"
+        ),
+        Supervisor(home, "http://x").running(),
+    ):
+        pytest.fail("must not start")
+
+
 def test_the_home_is_free_again_after_the_end(tmp_path: Path) -> None:
     with Supervisor(tmp_path, "http://x").running():
         pass

@@ -32,7 +32,13 @@ from justpayme.runtime.parts import (
     web_answers,
 )
 from justpayme.runtime.postgres import Server, find_binaries
-from justpayme.runtime.supervisor import Child, Supervisor, free_port, port_is_free
+from justpayme.runtime.supervisor import (
+    Child,
+    Supervisor,
+    free_port,
+    open_in_home,
+    port_is_free,
+)
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -184,7 +190,7 @@ class Demo:
         """The demo's secrets, kept in its home so that a second start can read its data."""
         path = self.home / "keys.json"
         if not path.exists():
-            self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            open_in_home(self.home, "run.lock").close()  # makes the folder, or says why not
             keys = {
                 "secret": new_secret(),
                 "client_secret": secrets.token_urlsafe(24),

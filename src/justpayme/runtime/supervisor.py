@@ -224,8 +224,7 @@ class Supervisor:
         self.stopping = True
 
     def _take_lock(self) -> None:
-        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = (self.home / "run.lock").open("a+")
+        lock = open_in_home(self.home, "run.lock")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -246,6 +245,18 @@ class Supervisor:
             self._lock.truncate(0)
             self._lock.close()
             self._lock = None
+
+
+def open_in_home(home: Path, name: str) -> IO[str]:
+    """Open a file of the home, for reading and adding; CommandError where it cannot be had."""
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return (home / name).open("a+")
+    except OSError as error:
+        raise CommandError(
+            f"JUSTPAYME_HOME can't be used: {error.filename}: {error.strerror}. "
+            "Set it to a folder that you may write in."
+        ) from error
 
 
 def port_is_free(host: str, port: int) -> bool:
