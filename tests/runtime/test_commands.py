@@ -46,7 +46,18 @@ def test_the_overview_names_every_command(capsys: pytest.CaptureFixture[str]) ->
     assert all(re.search(rf"^ +{name} ", shown, re.MULTILINE) for name in (*OWN, *ROOMS))
 
 
-@pytest.mark.parametrize("words", [[], ["dance"], ["serve", "--dance"], ["demo", "--port", "x"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["dance"],
+        ["serve", "--dance"],
+        ["demo", "--port", "x"],
+        ["demo", "--port", "99999"],
+        ["sandbox", "--port", "0"],
+        ["serve", "--port", "-1"],
+    ],
+)
 def test_wrong_usage_is_code_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(words)

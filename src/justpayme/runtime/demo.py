@@ -142,6 +142,7 @@ class Demo:
         self._settle(web_port, xero_port)
         supervisor = Supervisor(self.home, self.config.base_url, self.server)
         with supervisor.running():
+            self._write_settings()
             self.say("the database runs; preparing its tables")
             migrate(self.environment)
             self._start_parts(supervisor, web_port, xero_port)
@@ -173,18 +174,18 @@ class Demo:
         for name in NAMES:
             os.environ.pop(name, None)
         os.environ.update(own)
-        self._write_settings(own)
         self.config = usable_config()
         self.server = Server(self.home, find_binaries(self.config))
         self.environment = part_environment(self.config, self.server.url)
         os.environ["JUSTPAYME_LOG_LEVEL"] = "WARNING"  # here; the parts write into their files
         set_up("WARNING")
 
-    def _write_settings(self, own: dict[str, str]) -> None:
+    def _write_settings(self) -> None:
         """Leave the demo's settings for a shell, so that other commands can use its data."""
         path = self.home / SETTINGS
         path.touch(mode=0o600)
-        path.write_text("".join(f"export {n}={shlex.quote(v)}\n" for n, v in own.items()))
+        own = ((name, os.environ[name]) for name in sorted(NAMES) if name in os.environ)
+        path.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in own))
 
     def _keys(self) -> dict[str, str]:
         """The demo's secrets, kept in its home so that a second start can read its data."""

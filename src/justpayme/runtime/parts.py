@@ -4,7 +4,7 @@ import http.client
 import os
 import subprocess
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -30,17 +30,22 @@ def serving_config() -> Config:
     return config
 
 
+def port_number(text: str) -> int:
+    """For argparse: the port of a --port."""
+    if text.isascii() and text.isdecimal() and 0 < int(text[:6]) < 65536:
+        return int(text)
+    raise ArgumentTypeError(f"{text} is not a port. Use 1 to 65535.")
+
+
 def add_address_arguments(parser: ArgumentParser) -> None:
     """--host and --port; their defaults come from JUSTPAYME_BASE_URL and loopback."""
     parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1 (this machine)")
-    parser.add_argument("--port", type=int, help="default: JUSTPAYME_BASE_URL's, or 8000")
+    parser.add_argument("--port", type=port_number, help="default: JUSTPAYME_BASE_URL's, or 8000")
 
 
 def listening_address(arguments: Namespace, config: Config) -> tuple[str, int]:
     """Host and port to listen on."""
     port = config.port if arguments.port is None else arguments.port
-    if not 0 < port < 65536:
-        raise CommandError(f"--port {port} is not a port. Use 1 to 65535.", USAGE)
     return arguments.host, port
 
 

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from justpayme.runtime.command import FAILED, OK, Command, CommandError
 from justpayme.runtime.demo import Demo, DemoError, Report
-from justpayme.runtime.parts import usable_config
+from justpayme.runtime.parts import port_number, usable_config
 from justpayme.runtime.postgres import PostgresError
 from justpayme.runtime.supervisor import StoppedEarly
 
@@ -19,7 +19,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="import into an empty folder, compare every bill with Xero, print a line of JSON",
     )
-    parser.add_argument("--port", type=int, help="where to listen; default: 8000 or a free one")
+    parser.add_argument(
+        "--port", type=port_number, help="where to listen; default: 8000 or a free one"
+    )
 
 
 def run(arguments: Namespace) -> int:

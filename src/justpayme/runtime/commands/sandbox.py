@@ -5,7 +5,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from justpayme.runtime.command import Command, CommandError
-from justpayme.runtime.parts import sandbox_command, usable_config
+from justpayme.runtime.parts import port_number, sandbox_command, usable_config
 from justpayme.runtime.supervisor import port_is_free
 
 DEFAULT_PORT = 8100
@@ -15,7 +15,7 @@ CLIENT_SECRET = "justpayme-sandbox-secret"  # noqa: S105 - a public value of a l
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Where to listen."""
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="default: 8100")
+    parser.add_argument("--port", type=port_number, default=DEFAULT_PORT, help="default: 8100")
 
 
 def run(arguments: Namespace) -> int:
