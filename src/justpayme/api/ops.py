@@ -32,6 +32,12 @@ PATIENCE = "SET LOCAL statement_timeout = '1500ms'"
 """A health check that waits is no answer."""
 
 
+PROXY_HEADERS = (
+    *("Forwarded", "Via", "X-Real-IP"),
+    *("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"),
+)
+
+
 class NotReady(Exception):
     """One thing that requests need is missing; the text is a sentence."""
 
@@ -81,7 +87,7 @@ def _may_measure(request: HttpRequest) -> bool:
 
 def _is_here(request: HttpRequest) -> bool:
     """From this machine itself. A proxy on it is not: it adds a header for whom it speaks."""
-    if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
+    if any(name in request.headers for name in PROXY_HEADERS):
         return False
     try:
         return ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
