@@ -9,7 +9,6 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page
-
 from tests.e2e.conftest import ARTEFACTS, Product, sign_in, violations
 from tests.e2e.test_story import allow_and_pick, press_connect, wait_for_import
 

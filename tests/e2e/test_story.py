@@ -9,7 +9,6 @@ from decimal import Decimal
 import httpx2
 import pytest
 from playwright.sync_api import Page, expect
-
 from tests.e2e.conftest import ARTEFACTS, Product, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]

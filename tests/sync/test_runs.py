@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from django.db import connection as database
 from django.db import connections as databases
 from django.db import transaction
 from procrastinate.contrib.django.models import ProcrastinateJob
@@ -46,6 +47,13 @@ def wire(xero: Xero, settings: Any) -> Wire:
 @pytest.fixture
 def owner(alice: User, business: Business) -> Membership:
     return Membership.objects.get(user=alice, business=business)
+
+
+@pytest.fixture(autouse=True)
+def no_jobs_left_over(db: None) -> None:
+    """The job engine's tables are not emptied between tests that commit."""
+    with database.cursor() as cursor:
+        cursor.execute("DELETE FROM procrastinate_jobs")
 
 
 def jobs_waiting() -> int:

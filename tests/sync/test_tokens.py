@@ -187,14 +187,19 @@ def test_rotating_a_thousand_rows_keeps_every_pair(
 
 
 @pytest.mark.django_db
-def test_without_its_key_a_row_does_not_open(
+def test_without_its_key_a_row_does_not_open_and_nothing_is_lost(
     world: World, business: Business, settings: Any
 ) -> None:
+    """A command run with another secret key must not end the service's connection."""
     token_set = stored(business, sign_in(world))
+    connection = connected(business, token_set, world, "GB")
     settings.TOKEN_KEYS = {"other": b"x" * 32}
     with pytest.raises(Problem) as refused:
         tokens.access_token(token_set, NOW)
-    assert refused.value.code == "consent_lost"
+    assert refused.value.code == "key_missing"
+    token_set.refresh_from_db()
+    connection.refresh_from_db()
+    assert (token_set.state, connection.state) == (TokenSet.State.LIVE, Connection.State.LIVE)
 
 
 # --- refreshing --------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from prometheus_client.core import GaugeHistogramMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from justpayme.sync.models import Connection, Meter, Run
+from justpayme.xero.limits import PER_DAY
 
 REGISTRY = CollectorRegistry()
 REQUESTS = Counter(
@@ -36,8 +37,6 @@ SECONDS = Histogram(
 )
 AGES = (60, 300, 900, 1800, 3600, 4 * 3600, 24 * 3600)
 """Seconds since the last complete check; 15 minutes is the default schedule."""
-DAY_LIMIT = 5000
-"""Calls a day and organisation that Xero allows a paid app (api-facts: 1,000 on its free tier)."""
 LEFT = (0, 100, 500, 1000, 2500, 4000)
 
 
@@ -88,8 +87,7 @@ def _calls() -> Iterable[Metric]:
     calls.add_metric([], sum(used.values()))
     live = Connection.objects.filter(state=Connection.State.LIVE)
     left = [
-        max(0, DAY_LIMIT - used.get(tenant, 0))
-        for tenant in live.values_list("tenant_id", flat=True)
+        max(0, PER_DAY - used.get(tenant, 0)) for tenant in live.values_list("tenant_id", flat=True)
     ]
     family = GaugeHistogramMetricFamily(
         "justpayme_day_allowance_left",
@@ -98,7 +96,7 @@ def _calls() -> Iterable[Metric]:
         gsum_value=sum(left),
     )
     lowest = GaugeMetricFamily("justpayme_day_allowance_left_min", "The least calls left.")
-    lowest.add_metric([], min(left, default=DAY_LIMIT))
+    lowest.add_metric([], min(left, default=PER_DAY))
     return [calls, family, lowest]
 
 

@@ -195,6 +195,14 @@ CATALOGUE: dict[str, Entry] = {
             fixer="owner",
         ),
         Entry(
+            "key_missing",
+            Next.RETRY,
+            "This installation's secret key does not open the stored access to Xero.",
+            "Nothing is lost: your bills stay as they were at the last check.",
+            "Whoever runs JustPayMe must set JUSTPAYME_SECRET_KEY to the key that was in use.",
+            fixer="operator",
+        ),
+        Entry(
             "wrong_settings",
             Next.RETRY,
             "Xero does not accept this installation's client id or secret.",

@@ -11,10 +11,10 @@ from justpayme.core.errors import CATALOGUE, Entry
 from justpayme.integrations.queries import Used
 from justpayme.sync.models import Connection, Run, is_fresh, running
 from justpayme.web.format import LOCALE, Moment, moment, zone
+from justpayme.xero.limits import PER_DAY
 
-DAY_LIMIT = 1000
 MONTH_LIMIT = 10 * 1000**3
-"""Xero's free tier allows 1,000 calls a day to an organisation; its Core tier 10 GB a month."""
+"""Bytes a month on Xero's Core plan."""
 
 State = Connection.State
 
@@ -86,7 +86,7 @@ class Meter:
 def meters(used: Used) -> tuple[Meter, Meter]:
     """Calls today and data this month, against Xero's allowances."""
     calls = Meter(
-        f"{used.calls_today:,} of {DAY_LIMIT:,}", min(100 * used.calls_today / DAY_LIMIT, 100)
+        f"{used.calls_today:,} of {PER_DAY:,}", min(100 * used.calls_today / PER_DAY, 100)
     )
     data = Meter(
         f"{size(used.bytes_this_month)} of {size(MONTH_LIMIT)}",

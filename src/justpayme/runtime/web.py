@@ -11,6 +11,8 @@ THREADS = 4
 
 def run(host: str, port: int) -> None:
     """Serve until SIGTERM or Ctrl-C."""
+    # E-mails kept as files hold password-reset links: nobody else on this machine reads them.
+    os.umask(0o077)
     from granian.constants import Interfaces
     from granian.log import LogLevels
     from granian.server import Server

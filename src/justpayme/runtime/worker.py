@@ -26,6 +26,8 @@ def run(url: str) -> None:
     """Work until SIGTERM or Ctrl-C. Django must be set up. `url` is the database to watch."""
     from procrastinate.contrib.django import app
 
+    os.umask(0o077)  # e-mails kept as files are private, as in the web
+
     threading.Thread(target=_watch_database, args=(url,), daemon=True).start()
     connector = app.connector
     assert isinstance(connector, DjangoConnector)  # noqa: S101

@@ -3,6 +3,7 @@
 tick (every 5 s)  ─▶ one job per organisation that is due
 Sync now, connect ─▶ the same job, at once
 reap (every 5 s)  ─▶ forgets the jobs of workers that are gone
+tell (every 15 s) ─▶ Xero of disconnects it has not heard of, owners of connections lost
 """
 
 from __future__ import annotations
@@ -32,11 +33,22 @@ SILENT = timedelta(seconds=30)
 @app.periodic(cron="* * * * * */5", periodic_id="tick")
 @app.task(queueing_lock="tick", lock="tick")
 def tick(timestamp: int) -> None:
-    """Start what is due, recover what was left behind, tell who must be told."""
+    """Start what is due, recover what was left behind. Talks to the database alone, so that
+    nobody's slow network can delay another's schedule (I-41)."""
     now = datetime.now(UTC)
     try:
         recover_dead_runs(now)
         start_due(now)
+    finally:
+        databases.close_all()
+
+
+@app.periodic(cron="* * * * * */15", periodic_id="tell")
+@app.task(queueing_lock="tell", lock="tell")
+def tell(timestamp: int) -> None:
+    """Tell Xero and people what they have not heard yet."""
+    now = datetime.now(UTC)
+    try:
         ending.finish_all(now)
         lost.send_notices(now)
     finally:

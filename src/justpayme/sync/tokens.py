@@ -87,10 +87,11 @@ def seal(pair: _Pair, *, owner: bytes) -> tuple[str, bytes]:
 
 
 def unseal(sealed: bytes, *, key_id: str, owner: bytes) -> _Pair:
-    """The pair again. Problem consent_lost if the key is gone or a bit was flipped."""
+    """The pair again. Problem key_missing if this installation lacks the key that sealed it,
+    consent_lost if it was tampered with."""
     key = settings.TOKEN_KEYS.get(key_id)
     if key is None:
-        raise Problem("consent_lost", f"no key {key_id} for the stored tokens")
+        raise Problem("key_missing", f"no key {key_id} for the stored tokens")
     try:
         plain = AESGCM(key).decrypt(sealed[:12], sealed[12:], owner)
     except (InvalidTag, ValueError):

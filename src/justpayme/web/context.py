@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from justpayme.accounts.models import Business, Membership
+from justpayme.core.errors import CATALOGUE
 from justpayme.sync.models import Connection, is_fresh
 from justpayme.web.format import Moment, moment, zone
 from justpayme.web.theme import theme_of
@@ -144,11 +145,12 @@ class Frame:
 
     def _blocked(self, connection: Connection) -> Banner:
         when = self._told(connection.blocked_until, connection)
+        entry = CATALOGUE.get(connection.error_code, CATALOGUE["day_limit"])
         text = (
-            f"{connection.name} has used the calls that Xero allows for a day. Your bills are "
-            f"here as of the last check, and the sync goes on by itself {when}. Nothing to do."
+            f"{connection.name}: your bills are here as of the last check, and the sync goes on "
+            f"by itself {when}. Nothing to do."
         )
-        return Banner("limit", "Xero allows no more calls today", text, "calm", "clock")
+        return Banner("limit", entry.sentence, text, "calm", "clock")
 
     @cached_property
     def nav(self) -> list[NavItem]:

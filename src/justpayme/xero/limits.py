@@ -11,6 +11,10 @@ from dataclasses import dataclass
 
 WINDOW = 60.0
 PER_MINUTE = 60
+
+PER_DAY = 1000
+"""Calls an organisation allows an app a day on Xero's smallest plan; 5,000 on the others."""
+
 #: A call counts at Xero when it arrives, a little after we noted it.
 _SLACK = 0.5
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -30,6 +31,9 @@ READ_SCOPES: Final = (
 
 NEEDED_SCOPES: Final = frozenset(READ_SCOPES.split()) - {"openid", "profile", "email"}
 """Without one of these a sync cannot work; the identity scopes are a courtesy."""
+
+LONGEST_CALL: Final = 40.0
+"""Seconds for a whole answer: others wait for a refresh a little longer than this."""
 
 ANSWER_LIMIT: Final = 1024 * 1024
 """Most bytes of an answer that we read. A real one has a few kilobytes."""
@@ -256,11 +260,14 @@ def _read(response: httpx2.Response) -> bytes:
     """The body, up to the limit. We asked for no compression, so any is refused (no bombs)."""
     if response.headers.get("content-encoding", "identity") != "identity":
         raise Problem("wrong_shape", "a compressed answer")
+    deadline = time.monotonic() + LONGEST_CALL
     body = bytearray()
     for part in response.iter_raw():
         body += part
         if len(body) > ANSWER_LIMIT:
             raise Problem("wrong_shape", "an answer that does not end")
+        if time.monotonic() > deadline:
+            raise httpx2.ReadTimeout("the answer took too long")
     return bytes(body)
 
 
