@@ -129,7 +129,7 @@ def test_a_safety_stop_shows_what_was_about_to_happen(
         state="failed", error_code="mass_void", error_text=f"{problem.sentence} {problem.detail}"
     )
     told = page(browser, "organisation", imported.pk)
-    assert "We stopped before changing anything" in told
+    assert "We stopped to ask you" in told
     assert "12 of 20 open bills would have become Void." in told
     assert "It is right, let the sync go on" in told
     Connection.objects.update(error_code="organisation_changed")

@@ -62,7 +62,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def run(*more: str) -> tuple[subprocess.Popen, str]:
         source = str(Path(__file__).parents[2] / "src")
         command = [sys.executable, "-m", "xero_sandbox", "--redirect-uri", SERVED_REDIRECT, *more]
-        process = subprocess.Popen(  # noqa: S603 - our own program
+        process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
             text=True,

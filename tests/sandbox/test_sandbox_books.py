@@ -1,4 +1,4 @@
-"""Shapes, seeded books and the money in them: facts 3.8, 3.11, 4.1 to 4.6."""
+"""Shapes, seeded books and the money in them: xero-facts 3.8, 3.11, 4.1 to 4.6."""
 
 import json
 from collections import Counter

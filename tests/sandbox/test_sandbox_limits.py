@@ -1,4 +1,4 @@
-"""Call limits and their headers: fact 2.1."""
+"""Call limits and their headers: xero-facts 2.1."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event

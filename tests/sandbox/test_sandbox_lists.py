@@ -1,4 +1,4 @@
-"""Lists, filters, orders and single reads: facts 3.1 to 3.3, 4.1, 4.4."""
+"""Lists, filters, orders and single reads: xero-facts 3.1 to 3.3, 4.1, 4.4."""
 
 import gzip
 from datetime import UTC, datetime

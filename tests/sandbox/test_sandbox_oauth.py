@@ -1,4 +1,4 @@
-"""OAuth as Xero does it: facts 1.1 to 1.7."""
+"""OAuth as Xero does it: xero-facts 1.1 to 1.7."""
 
 import base64
 import hashlib

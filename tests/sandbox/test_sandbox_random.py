@@ -1,4 +1,4 @@
-"""Hundreds of random actions leave books that still add up: facts 3.10, 3.11, 4.1, 4.2."""
+"""Hundreds of random actions leave books that still add up: xero-facts 3.10, 3.11, 4.1, 4.2."""
 
 from decimal import Decimal
 from random import Random

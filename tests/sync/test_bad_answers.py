@@ -15,8 +15,8 @@ pytestmark = pytest.mark.django_db
 MEANS_NOTHING_THERE = {
     "Invoices": {
         "organisation_id_changed",  # spoils only the organisation
-        "numbers_as_strings",  # Xero's own examples have them (api-facts 3.8)
-        # Xero's way to say "no date" (api-facts 3.9); a date is read as none, not refused.
+        "numbers_as_strings",  # Xero's own examples have them (xero-facts 3.8)
+        # Xero's way to say "no date" (xero-facts 3.9); a date is read as none, not refused.
         "date_zero",
         "date_negative",
     },

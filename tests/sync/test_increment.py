@@ -214,7 +214,7 @@ def test_a_contact_renamed_and_archived_is_a_client_renamed_and_archived(
 
 
 def merge_contacts(xero: Xero, loser: str, survivor: str) -> None:
-    """Xero merges contacts: the loser is archived and names the survivor (api-facts 4.4)."""
+    """Xero merges contacts: the loser is archived and names the survivor (xero-facts 4.4)."""
     xero.clock.advance(1)
     row = xero.ledger().contacts.get(loser)
     merged = replace(row, status="ARCHIVED", merged_to=survivor, updated=stamp_of(xero))

@@ -1,4 +1,4 @@
-"""I-5, L9: planted differences are all found, and none is invented."""
+"""I-5: planted differences are all found, and none is invented."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers as Xero gives them (api-facts 3.8), to bend and break."""
+"""Answers as Xero gives them (xero-facts 3.8), to bend and break."""
 
 from __future__ import annotations
 

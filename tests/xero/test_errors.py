@@ -1,4 +1,4 @@
-"""Xero's answer → one error of the catalogue: every row of api-facts 1.7, 2.1, 2.2 and 3."""
+"""Xero's answer → one error of the catalogue: every row of xero-facts 1.7, 2.1, 2.2 and 3."""
 
 from __future__ import annotations
 

@@ -212,7 +212,7 @@ def test_keys_that_we_do_not_know_are_ignored() -> None:
 
 
 def test_keys_that_xero_leaves_out_may_be_absent() -> None:
-    """api-facts 3.8: these keys are sometimes missing or null."""
+    """xero-facts 3.8: these keys are sometimes missing or null."""
     left_out = ("Payments", "CreditNotes", "Prepayments", "Overpayments", "AmountCredited")
     said = invoice(**dict.fromkeys((*left_out, "CurrencyRate", "Reference", "DueDate")))
     bill = to_bill(wire.decode(wire.Invoice, encoded(said)))

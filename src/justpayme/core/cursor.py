@@ -13,7 +13,7 @@ row edited meanwhile leaves it and pulls another across the page boundary.
 
 States are frozen values. `request` says what to ask; `advance` takes what came back and
 gives the next state. Stamps are Xero's (UTC); our clock is never used (I-7).
-If-Modified-Since is accurate to the second (api-facts 3.2), so positions are whole seconds.
+If-Modified-Since is accurate to the second (xero-facts 3.2), so positions are whole seconds.
 """
 
 from __future__ import annotations

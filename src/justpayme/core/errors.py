@@ -151,7 +151,7 @@ CATALOGUE: dict[str, Entry] = {
             "mass_void",
             Next.HALT,
             "Xero would void an unusual number of your open bills at once.",
-            "Nothing was changed: we stopped before the first one.",
+            "We stopped before that happened.",
             "Look in Xero. If it is right, let the sync go on.",
             fixer="owner",
         ),

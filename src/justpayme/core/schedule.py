@@ -10,7 +10,7 @@ INTERVALS = (5, 15, 30, 60, 180, 360, 720, 1440)
 """Minutes between syncs that a person can choose: 5 minutes to 24 hours."""
 
 AUDIT_EVERY = timedelta(hours=24)
-"""Xero does not stamp every change (api-facts 3.2); a full read finds the rest (I-5)."""
+"""Xero does not stamp every change (xero-facts 3.2); a full read finds the rest (I-5)."""
 
 _FIRST_RETRY = timedelta(minutes=1)
 _LONGEST_RETRY = timedelta(minutes=30)

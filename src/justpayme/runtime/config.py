@@ -187,7 +187,7 @@ def missing_for_serving(config: Config) -> tuple[Fault, ...]:
 
 def _refused_by_xero(config: Config) -> tuple[Fault, ...]:
     """Without https Xero sends people back to http://localhost only, and refuses
-    http://127.0.0.1 (api-facts 1.1). A local Xero is not that strict."""
+    http://127.0.0.1 (xero-facts 1.1). A local Xero is not that strict."""
     strict = config.xero_login_url == DEFAULT_XERO_LOGIN_URL
     if not strict or config.https or config.hostname == "localhost":
         return ()

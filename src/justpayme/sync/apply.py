@@ -280,7 +280,7 @@ def _plan_known(
     plan.changed.append((link, incoming, decision, local))
     plan.tally.changed += 1
     if run.kind == Run.Kind.AUDIT and said_at == held_at:
-        plan.tally.drift += 1  # Xero changed it without a new stamp (api-facts 3.2)
+        plan.tally.drift += 1  # Xero changed it without a new stamp (xero-facts 3.2)
 
 
 def _of_survivor(bill: BillFields, survivors: Mapping[str, str]) -> BillFields:

@@ -7,7 +7,7 @@ and its cursor are written together (`apply`), so a crash anywhere repeats at mo
                    contacts, invoices, payments
     increment      what changed of contacts, invoices, payments: three calls when nothing did
     audit          an increment, the reference data, and every invoice, credit note and
-                   payment again, because Xero does not stamp every change (api-facts 3.2)
+                   payment again, because Xero does not stamp every change (xero-facts 3.2)
 """
 
 from __future__ import annotations

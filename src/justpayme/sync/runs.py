@@ -156,7 +156,7 @@ def _pull(run: Run, clock: Clock) -> Problem | None:
 
 def _look_closer(run: Run, problem: Problem, clock: Clock) -> Problem:
     """403 may mean that the organisation was taken from us, or only that this user's role in
-    Xero does not reach: /connections tells which (api-facts 1.7)."""
+    Xero does not reach: /connections tells which (xero-facts 1.7)."""
     if problem.code != "removed_in_xero":
         return problem
     try:

@@ -140,7 +140,7 @@ def _add(settled: dict[str, Decimal], invoice_id: str, amount: Decimal) -> None:
 
 
 def _report_unseen(connection: Connection, seen: set[UUID], report: Report) -> None:
-    """Bills whose invoice Xero did not list: Xero keeps even deleted ones (api-facts 3.1)."""
+    """Bills whose invoice Xero did not list: Xero keeps even deleted ones (xero-facts 3.1)."""
     links = Link.objects.filter(connection=connection).select_related("bill")
     for link in links.exclude(invoice_id__in=seen).defer("raw", "base"):
         report.differences.append(

@@ -131,10 +131,9 @@ class Frame:
     def _halted(self, connection: Connection) -> Banner:
         url = reverse("integrations:organisation", args=[connection.pk])
         title = f"We stopped the sync of {connection.name} to be safe"
-        text = connection.error_text or "What Xero sent did not look right."
-        return Banner(
-            "halted", title, f"{text} No bill was changed.", "warn", "stop", url, "See what to do"
-        )
+        entry = CATALOGUE.get(connection.error_code)
+        text = f"{entry.sentence} {entry.means}" if entry else "What Xero sent did not look right."
+        return Banner("halted", title, text, "warn", "stop", url, "See what to do")
 
     def _waits_long(self, connection: Connection) -> bool:
         """Longer than the schedule: a short pause is not worth a banner."""

@@ -28,7 +28,7 @@ LONGEST_CALL = 120.0
 """Seconds for one whole answer, however steadily it drips."""
 
 IDS_PER_CALL = 40
-"""The length of the address is the practical limit (api-facts 11.10)."""
+"""The length of the address is the practical limit (xero-facts 11.10)."""
 
 T = TypeVar("T")
 
@@ -124,7 +124,7 @@ class XeroClient:
     def invoices(self, page: int, since: datetime | None, by_id: bool) -> Page[msgspec.Raw]:
         """A page of sales invoices, each as raw JSON for `wire.Invoice`. Never supplier bills.
 
-        unitdp=4, or unit prices would come rounded to two decimals (api-facts 3.11). `Type` is
+        unitdp=4, or unit prices would come rounded to two decimals (xero-facts 3.11). `Type` is
         an optimised filter (3.1) and never changes, so no row can leave the set by it.
         """
         params = {"where": 'Type=="ACCREC"', "unitdp": "4", "order": _order("InvoiceID", by_id)}
@@ -137,13 +137,13 @@ class XeroClient:
 
     # https://developer.xero.com/documentation/api/accounting/contacts
     def contacts(self, page: int, since: datetime | None, by_id: bool) -> Page[wire.Contact]:
-        """A page of contacts, archived ones too (api-facts 4.4)."""
+        """A page of contacts, archived ones too (xero-facts 4.4)."""
         params = {"includeArchived": "true", "order": _order("ContactID", by_id)}
         return self._page(wire.Contacts, "Contacts", page, since, params)
 
     # https://developer.xero.com/documentation/api/accounting/payments
     def payments(self, page: int, since: datetime | None, by_id: bool) -> Page[wire.Payment]:
-        """A page of payments on sales invoices, deleted ones too (api-facts 4.1)."""
+        """A page of payments on sales invoices, deleted ones too (xero-facts 4.1)."""
         params = {
             "where": 'PaymentType=="ACCRECPAYMENT"',
             "order": _order("PaymentID", by_id),
@@ -152,7 +152,7 @@ class XeroClient:
 
     # https://developer.xero.com/documentation/api/accounting/creditnotes
     def credit_notes(self, page: int, since: datetime | None, by_id: bool) -> Page[wire.CreditNote]:
-        """A page of credit notes given to clients (api-facts 4.2)."""
+        """A page of credit notes given to clients (xero-facts 4.2)."""
         params = {"where": 'Type=="ACCRECCREDIT"', "order": _order("CreditNoteID", by_id)}
         return self._page(wire.CreditNotes, "CreditNotes", page, since, params)
 
@@ -184,7 +184,7 @@ class XeroClient:
     ) -> T:
         headers = {"xero-tenant-id": self.tenant_id, "accept": "application/json"}
         if since is not None:
-            # Accurate to the second, UTC (api-facts 3.2).
+            # Accurate to the second, UTC (xero-facts 3.2).
             headers["if-modified-since"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
         body = self._read(f"{self.api_url}/api.xro/2.0/{path}", params or {}, headers)
         return wire.decode(kind, body)

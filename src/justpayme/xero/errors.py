@@ -1,7 +1,7 @@
 """Xero's answer → one error of our catalogue. Nowhere else.
 
 Classified from facts (status, headers, the Detail word), never by searching prose for digits.
-Sources: api-facts 1.7 (authorisation), 2.1 and 2.2 (limits, outages), 3.5 (400s).
+Sources: xero-facts 1.7 (authorisation), 2.1 and 2.2 (limits, outages), 3.5 (400s).
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def classify(
     if status >= 500:
         return _unavailable(status, body)
     if status == 400 and b"HighVolume" in body:
-        # The kind is only in the text of the 400 (api-facts 3.1; xero-python #148).
+        # The kind is only in the text of the 400 (xero-facts 3.1; xero-python #148).
         return Problem("too_many_records", _excerpt(body))
     return Problem("refused_request", f"HTTP {status}: {_excerpt(body)}")
 
 
 def _limited(headers: Mapping[str, str], now: datetime) -> Problem:
-    """429: which limit, and when to come back (api-facts 2.1). The app's is inferred from the
+    """429: which limit, and when to come back (xero-facts 2.1). The app's is inferred from the
     remaining count, since its literal is not established; Retry-After is absent for the
     concurrency limit."""
     kind = headers.get("x-rate-limit-problem", "").strip().lower()
@@ -75,7 +75,7 @@ def _unauthorised(status: int, body: bytes) -> Problem | TokenExpired:
         return TokenExpired(detail)
     if detail.startswith("AuthorizationUnsuccessful") or status == 401:
         return Problem("permission_missing", f"HTTP {status}: {detail}")
-    # 403 AuthenticationUnsuccessful: the tenant is no longer ours (api-facts 1.7).
+    # 403 AuthenticationUnsuccessful: the tenant is no longer ours (xero-facts 1.7).
     return Problem("removed_in_xero", f"HTTP {status}: {detail}")
 
 
@@ -86,7 +86,7 @@ def _unavailable(status: int, body: bytes) -> Problem:
 
 
 def _detail(body: bytes) -> str:
-    """The Detail of Xero's error body; its key's case has varied (api-facts 1.7)."""
+    """The Detail of Xero's error body; its key's case has varied (xero-facts 1.7)."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
 """Xero's limit of calls a minute, as pure functions over the times of our calls.
 
 Whether Xero's window is fixed or rolling, and when a fixed one starts, is not established
-(api-facts 2.1, 11.1). At most 60 calls in *any* 60 seconds satisfies every reading of it.
+(xero-facts 2.1, 11.1). At most 60 calls in *any* 60 seconds satisfies every reading of it.
 """
 
 from __future__ import annotations

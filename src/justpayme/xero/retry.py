@@ -19,7 +19,7 @@ def nap(problem: Problem, attempt: int, jitter: float) -> float | None:
     """Seconds to wait before attempt number `attempt` + 1, or None to give up.
 
     `jitter` in [0, 1). Retry-After is obeyed to the second; without one (outages, the
-    concurrency limit) the wait doubles from one second (api-facts 2.1).
+    concurrency limit) the wait doubles from one second (xero-facts 2.1).
     """
     if attempt >= ATTEMPTS:
         return None

@@ -25,7 +25,7 @@ from justpayme.core.entry import is_storable
 from justpayme.core.errors import Problem
 from justpayme.xero import wire
 
-#: api-facts 3.10. What is not owed yet is a draft, and what will never be is void.
+#: xero-facts 3.10. What is not owed yet is a draft, and what will never be is void.
 STATUS = {
     "DRAFT": Status.DRAFT,
     "SUBMITTED": Status.DRAFT,
@@ -70,7 +70,7 @@ def to_bill(invoice: wire.Invoice) -> BillFields:
         tax_total=amount(invoice.total_tax),
         total=amount(invoice.total),
         discount_total=amount(invoice.total_discount),
-        # A voided invoice may still show its full AmountDue (api-facts 3.8): stored as sent,
+        # A voided invoice may still show its full AmountDue (xero-facts 3.8): stored as sent,
         # and kept out of totals by its status.
         outstanding=amount(invoice.amount_due),
         paid=amount(invoice.amount_paid),
@@ -83,8 +83,8 @@ def to_bill(invoice: wire.Invoice) -> BillFields:
 def check_sums(invoice: wire.Invoice) -> None:
     """What came off an invoice and what is due make its total (I-16), or the answer is broken.
 
-    Not so for a voided one, which may show its full AmountDue (api-facts 3.8), and in the UK a
-    CIS deduction lowers what is due (api-facts 3.7).
+    Not so for a voided one, which may show its full AmountDue (xero-facts 3.8), and in the UK a
+    CIS deduction lowers what is due (xero-facts 3.7).
     """
     if invoice.status in ("VOIDED", "DELETED"):
         return
@@ -191,7 +191,7 @@ def currency(code: str | None) -> str:
 
 
 def business_day(stamp: datetime | None) -> date | None:
-    """The calendar day; 1 January 1970 and earlier mean "none" (api-facts 3.9, TAP 2.0.2)."""
+    """The calendar day; 1 January 1970 and earlier mean "none" (xero-facts 3.9)."""
     found = wire.day(stamp)
     if found is None or found <= date(1970, 1, 1):
         return None
@@ -216,7 +216,7 @@ _ARCHIVED = {"ACTIVE": False, "ARCHIVED": True, "GDPRREQUEST": True}
 
 
 def to_client(contact: wire.Contact) -> ClientFields:
-    """The contact as a client. GDPRREQUEST counts as archived (api-facts 4.4)."""
+    """The contact as a client. GDPRREQUEST counts as archived (xero-facts 4.4)."""
     return ClientFields(
         name=text(contact.name, 500) or "Unnamed",
         email=text(contact.email_address, 255),
@@ -258,7 +258,7 @@ def _address(addresses: tuple[wire.Address, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PaymentFacts:
-    """What a payment says that an invoice's own list of payments does not (api-facts 3.8)."""
+    """What a payment says that an invoice's own list of payments does not (xero-facts 3.8)."""
 
     live: bool
     account_id: str
@@ -267,7 +267,7 @@ class PaymentFacts:
 
 
 def to_payment(payment: wire.Payment) -> PaymentFacts:
-    """The payment's facts. Status DELETED means that it was taken back (api-facts 4.1)."""
+    """The payment's facts. Status DELETED means that it was taken back (xero-facts 4.1)."""
     live = known({"AUTHORISED": True, "DELETED": False}, payment.status or "", "Status")
     if live and amount(payment.amount) <= 0:
         raise Problem("wrong_shape", f"a payment of {payment.amount}")
@@ -313,7 +313,7 @@ _ZONES = {name.replace(" ", "").upper(): zone for name, zone in win_tz.items()}
 
 
 def to_organisation(organisation: wire.Organisation) -> OrganisationFields:
-    """The organisation; a zone that we don't know falls back to UTC (api-facts 4.6)."""
+    """The organisation; a zone that we don't know falls back to UTC (xero-facts 4.6)."""
     return OrganisationFields(
         organisation_id=organisation.organisation_id.lower(),
         name=text(organisation.name, 255),

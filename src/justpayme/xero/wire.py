@@ -1,8 +1,8 @@
-"""Exactly the JSON of Xero's that we use, typed: parse at the door (api-facts 3.7, 3.8, 4).
+"""Exactly the JSON of Xero's that we use, typed: parse at the door (xero-facts 3.7, 3.8, 4).
 
 Numbers become Decimal from the first byte; Xero's own examples sometimes write them as
 strings, which is tolerated. Enumerations stay strings, because Xero extends them
-(api-facts 6.28); `translate` refuses the ones it must understand. Unknown keys are ignored.
+(xero-facts 6.28); `translate` refuses the ones it must understand. Unknown keys are ignored.
 A missing array, a wrong type or text instead of JSON is a `Problem("wrong_shape")`,
 never "no invoices" (I-9).
 """
@@ -35,7 +35,7 @@ _EPOCH = Stamp(1970, 1, 1, tzinfo=UTC)
 
 
 def instant(text: str) -> Stamp:
-    """A time of Xero's, `/Date(ms+0000)/` or ISO without an offset, as UTC (api-facts 3.9).
+    """A time of Xero's, `/Date(ms+0000)/` or ISO without an offset, as UTC (xero-facts 3.9).
 
     Raises ValueError for anything else, other offsets than UTC and years beyond 1 to 9999.
     """
@@ -52,7 +52,7 @@ def instant(text: str) -> Stamp:
 
 
 def day(stamp: datetime | None) -> date | None:
-    """A business date: the UTC date part, never converted to local time (api-facts 3.9)."""
+    """A business date: the UTC date part, never converted to local time (xero-facts 3.9)."""
     return stamp.date() if stamp else None
 
 
@@ -108,7 +108,7 @@ class Phone(Struct, frozen=True, kw_only=True):
 
 
 class Contact(Struct, frozen=True, kw_only=True):
-    """A contact; inside an invoice page only ContactID and Name (api-facts 3.8, 4.4)."""
+    """A contact; inside an invoice page only ContactID and Name (xero-facts 3.8, 4.4)."""
 
     contact_id: Id = msgspec.field(name="ContactID")
     name: str = ""
@@ -123,7 +123,7 @@ class Contact(Struct, frozen=True, kw_only=True):
 
 
 class PaymentStub(Struct, frozen=True, kw_only=True):
-    """A payment as an invoice shows it: no status, no account (api-facts 3.8)."""
+    """A payment as an invoice shows it: no status, no account (xero-facts 3.8)."""
 
     payment_id: Id = msgspec.field(name="PaymentID")
     date: Stamp | None = None
@@ -207,7 +207,7 @@ class AccountRef(Struct, frozen=True, kw_only=True):
 
 
 class Payment(Struct, frozen=True, kw_only=True):
-    """A payment from /Payments, with status and account (api-facts 4.1)."""
+    """A payment from /Payments, with status and account (xero-facts 4.1)."""
 
     payment_id: Id = msgspec.field(name="PaymentID")
     status: str | None = None
@@ -226,7 +226,7 @@ class Allocation(Struct, frozen=True, kw_only=True):
 
 
 class CreditNote(Struct, frozen=True, kw_only=True):
-    """A credit note from /CreditNotes (api-facts 4.2)."""
+    """A credit note from /CreditNotes (xero-facts 4.2)."""
 
     credit_note_id: Id = msgspec.field(name="CreditNoteID")
     credit_note_number: str | None = None
@@ -236,7 +236,7 @@ class CreditNote(Struct, frozen=True, kw_only=True):
 
 
 class Account(Struct, frozen=True, kw_only=True):
-    """An account of the chart (api-facts 4.3). Bank accounts may have no code."""
+    """An account of the chart (xero-facts 4.3). Bank accounts may have no code."""
 
     account_id: Id = msgspec.field(name="AccountID")
     code: str | None = None
@@ -249,7 +249,7 @@ class Account(Struct, frozen=True, kw_only=True):
 
 
 class TaxRate(Struct, frozen=True, kw_only=True):
-    """A tax rate (api-facts 4.5); `effective_rate` is a percentage."""
+    """A tax rate (xero-facts 4.5); `effective_rate` is a percentage."""
 
     tax_type: str | None = None
     name: str = ""
@@ -266,7 +266,7 @@ class Currency(Struct, frozen=True, kw_only=True):
 
 
 class Organisation(Struct, frozen=True, kw_only=True):
-    """The organisation behind a tenant (api-facts 4.6). `timezone` is Windows-style."""
+    """The organisation behind a tenant (xero-facts 4.6). `timezone` is Windows-style."""
 
     organisation_id: Id = msgspec.field(name="OrganisationID")
     name: str = ""
