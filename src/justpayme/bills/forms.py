@@ -306,7 +306,7 @@ class WantedForm(forms.Form):
         label="Order",
         required=False,
         choices=[
-            ("newest", "Newest first"),
+            ("newest", "Issued, newest first"),
             ("due", "Due first"),
             ("amount", "Largest first"),
             ("client", "By client"),

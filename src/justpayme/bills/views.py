@@ -71,7 +71,7 @@ TAB_WORDS = (
     ("void", "Void"),
 )
 SORT_WORDS = {
-    "newest": "newest first",
+    "newest": "by date of issue, newest first",
     "due": "due first",
     "amount": "largest first",
     "client": "by client",
