@@ -169,7 +169,7 @@ def test_figures_agree_with_the_tables(business: Business, connection: Connectio
     assert found["justpayme_sync_runs", (("state", "running"),)] == 0
     assert found["justpayme_drift", ()] == 3
     assert found["justpayme_xero_calls_day", ()] == 40
-    assert found["justpayme_day_allowance_left_min", ()] == 4960
+    assert found["justpayme_day_allowance_left_min", ()] == 960
     assert found["justpayme_bill_age_seconds_bucket", (("le", "900"),)] == 0
     assert found["justpayme_bill_age_seconds_bucket", (("le", "1800"),)] == 1
     assert found["justpayme_bill_age_seconds_gcount", ()] == 1
