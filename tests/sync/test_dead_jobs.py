@@ -60,5 +60,12 @@ def test_jobs_of_a_worker_that_beats_and_jobs_that_wait_are_kept() -> None:
     assert jobs.forget_dead_jobs() == 0
 
 
+def test_failed_jobs_are_forgotten_and_others_kept() -> None:
+    job("sync_organisation", None, "failed", None)
+    waiting = job("sync_organisation", None, "todo", None)
+    assert jobs.forget_failed_jobs() == 1
+    assert fetched(worker(silent_seconds=0)) == waiting
+
+
 def test_the_reaper_needs_no_lock_so_that_its_own_death_cannot_stop_it() -> None:
     assert jobs.reap.lock is None

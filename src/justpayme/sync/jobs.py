@@ -73,6 +73,7 @@ def tidy(timestamp: int) -> None:
     Meter.objects.filter(minute__lt=now - METERS_KEPT).delete()
     OAuthState.objects.filter(created_at__lt=now - STATES_KEPT).delete()
     tokens.rotate_keys()
+    forget_failed_jobs()
     databases.close_all()
 
 
@@ -139,6 +140,13 @@ def forget_dead_jobs() -> int:
     if forgotten:
         log.warning("dead_jobs_forgotten", jobs=forgotten)
     return forgotten
+
+
+def forget_failed_jobs() -> int:
+    """Delete jobs that ended in an error; how many. The log has told of each."""
+    with databases["default"].cursor() as cursor:
+        cursor.execute("DELETE FROM procrastinate_jobs WHERE status = 'failed'")
+        return cursor.rowcount
 
 
 def recover_dead_runs(now: datetime) -> int:
