@@ -511,6 +511,14 @@ def test_an_archived_client_gets_no_new_bill(alice):
     assert "client" in refused.value.problems
 
 
+def test_the_history_of_a_bill_cannot_be_rewritten(alice, bill):
+    """I-31: the database refuses it, whoever asks."""
+    for rewrite in (lambda: bill.history.update(action="never"), bill.history.all().delete):
+        with pytest.raises(DatabaseError), transaction.atomic():
+            rewrite()
+    assert bill.history.exists()
+
+
 def test_changes_of_a_client_are_remembered_and_cannot_be_rewritten(alice):
     client = a_client(alice)
     entry = ClientEntry(name="Castlefield Lettings", email="rent@example.com")
