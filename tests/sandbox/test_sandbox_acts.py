@@ -1,4 +1,4 @@
-"""What the Xero user does by hand, and Xero's rules about it: xero-facts 3.2, 3.10, 3.11, 4.1, 4.2."""
+"""What the Xero user does by hand, and what Xero allows: xero-facts 3.2, 3.10, 3.11, 4.1, 4.2."""
 
 from decimal import Decimal
 
