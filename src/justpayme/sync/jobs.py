@@ -146,7 +146,8 @@ def forget_failed_jobs() -> int:
     """Delete jobs that ended in an error; how many. The log has told of each."""
     with databases["default"].cursor() as cursor:
         cursor.execute("DELETE FROM procrastinate_jobs WHERE status = 'failed'")
-        return cursor.rowcount
+        forgotten: int = cursor.rowcount
+    return forgotten
 
 
 def recover_dead_runs(now: datetime) -> int:
