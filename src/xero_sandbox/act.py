@@ -10,16 +10,19 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import msgspec
+from msgspec.structs import asdict, replace
+
 from xero_sandbox import listing, rules, shapes
-from xero_sandbox.model import Contact, CreditNote, Invoice, Line, Payment
-from xero_sandbox.store import Business, Ledger
+from xero_sandbox.checks import MOST
+from xero_sandbox.model import Contact, CreditNote, Invoice, Line, Payment, Switches
+from xero_sandbox.store import Ledger
 
 if TYPE_CHECKING:
     from xero_sandbox.app import Sandbox
 
 Given = Mapping[str, Any]
-MOST = Decimal("9999999999.99")
-"""The largest amount of a line (3.7)."""
+Shown = Contact | Invoice | Payment | CreditNote
 
 
 class BadInput(Exception):
@@ -34,10 +37,30 @@ def act(sandbox: "Sandbox", action: str, given: Given) -> dict[str, Any]:
     ledger = ledger_of(sandbox, given)
     if action == "disconnect":
         return {"disconnected": _disconnect(sandbox, ledger)}
+    if action == "switch":
+        return switch(sandbox, ledger, given)
     if action not in ACTIONS:
         raise BadInput(f"There is no action '{action[:60]}'. There are: {', '.join(ACTIONS)}")
     with sandbox.store.lock:
         return shown(ledger, ACTIONS[action](sandbox, ledger, given))
+
+
+def switch(sandbox: "Sandbox", ledger: Ledger, given: Given) -> dict[str, Any]:
+    """Set lock dates and other switches of an organisation; null lifts a lock date."""
+    wanted = {k: v for k, v in given.items() if k not in ("tenant", "back")}
+    old = ledger.organisation
+    try:
+        new = msgspec.convert({**msgspec.to_builtins(old.switches), **wanted}, KnownSwitches)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"switch: {error}") from error
+    switches = Switches(**asdict(new))
+    sandbox.store.save(old.id, replace(old, switches=switches))
+    shown: dict[str, Any] = msgspec.to_builtins(switches)
+    return shown
+
+
+class KnownSwitches(Switches, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The switches as a caller gives them: an unknown name is an error."""
 
 
 def ledger_of(sandbox: "Sandbox", given: Given) -> Ledger:
@@ -49,7 +72,7 @@ def ledger_of(sandbox: "Sandbox", given: Given) -> Ledger:
     raise BadInput("tenant: there is no such organisation")
 
 
-def shown(ledger: Ledger, record: Business) -> dict[str, Any]:
+def shown(ledger: Ledger, record: Shown) -> dict[str, Any]:
     """The single JSON shape of a record."""
     if isinstance(record, Invoice):
         return shapes.invoice_json(ledger, record, "single", 4)
@@ -179,7 +202,7 @@ def archive_contact(sandbox: "Sandbox", ledger: Ledger, given: Given) -> Contact
     )
 
 
-ACTIONS: dict[str, Callable[["Sandbox", Ledger, Given], Business]] = {
+ACTIONS: dict[str, Callable[["Sandbox", Ledger, Given], Shown]] = {
     "edit-invoice": edit_invoice,
     "edit-line": edit_line,
     "edit-silently": edit_silently,

@@ -1,7 +1,7 @@
 """The accounting API under ``/api.xro/2.0``: who may call, and what they get.
 
 Always JSON: real Xero answers XML without ``Accept: application/json`` (3.3), the sandbox does
-not. Read-only so far: other methods answer 501, as Xero does for what it has not built (2.2).
+not. Reading is here, writing in ``writes``; what is not built answers 501, as Xero does (2.2).
 """
 
 from collections.abc import Callable
@@ -10,7 +10,9 @@ from uuid import uuid4
 
 from werkzeug.wrappers import Request, Response
 
-from xero_sandbox import listing, shapes
+from xero_sandbox import listing, replays, shapes, sides, writes
+from xero_sandbox.answers import error_answer, not_found
+from xero_sandbox.bodies import BadBody
 from xero_sandbox.clock import Clock
 from xero_sandbox.listing import LISTINGS, BadHeader, TooMany
 from xero_sandbox.oauth import Denied, Identity, allows
@@ -77,11 +79,16 @@ class Api:
 
     def answer(self, request: Request, ledger: Ledger, endpoint: str, key: str | None) -> Response:
         """Answer an authorised call."""
-        if request.method != "GET":
-            return Response("Method not implemented", 501, mimetype="text/plain")
         try:
             with self.store.lock:
-                return self._read(request, ledger, endpoint, key)
+                if request.method == "GET":
+                    return self._read(request, ledger, endpoint, key)
+                return replays.once(
+                    self.store,
+                    request,
+                    self.clock.now(),
+                    lambda: self._write(request, ledger, endpoint, key),
+                )
         except QueryError as error:
             return error_answer(16, "QueryParseException", str(error))
         except TooMany:
@@ -98,6 +105,9 @@ class Api:
             if key is not None:
                 return not_found()
             return self._enveloped(plural, found, None)
+        side = sides.split(key)
+        if side:
+            return sides.read(self.call(request, ledger), endpoint, side)
         what = LISTINGS[endpoint]
         question = listing.parse_question(request.args, request.headers.get("If-Modified-Since"))
         if key is None:
@@ -108,6 +118,28 @@ class Api:
             return not_found()
         row = listing.render_one(what, ledger, record, question.places)
         return self._enveloped(what.plural, [row], None)
+
+    def call(self, request: Request, ledger: Ledger) -> writes.Call:
+        """A call as the writing half wants it."""
+        return writes.Call(
+            store=self.store,
+            ledger=ledger,
+            now=self.clock.now(),
+            method=request.method,
+            body=request.get_data(),
+            question=listing.parse_question(request.args, None),
+            provider=self.identity.app.name,
+        )
+
+    def _write(self, request: Request, ledger: Ledger, endpoint: str, key: str | None) -> Response:
+        try:
+            call = self.call(request, ledger)
+            side = sides.split(key)
+            if side:
+                return sides.write(call, endpoint, side)
+            return writes.answer(call, endpoint, key)
+        except BadBody as error:
+            return error_answer(14, "PostDataInvalidException", str(error))
 
     def _enveloped(
         self, plural: str, rows: list[bytes], pagination: dict[str, int] | None
@@ -129,32 +161,3 @@ def known(endpoint: str) -> str | None:
     if name == "organisations":
         return "organisation"
     return name if name in SETTINGS or name in LISTINGS else None
-
-
-def denied_answer(denied: Denied) -> Response:
-    """The 401 and 403 bodies of 1.7."""
-    body: dict[str, Any] = {
-        "Type": None,
-        "Title": "Unauthorized" if denied.status == 401 else "Forbidden",
-        "Status": denied.status,
-        "Detail": denied.detail,
-        "Instance": str(uuid4()),
-        "Extensions": {},
-    }
-    return json_answer(body, denied.status)
-
-
-def error_answer(number: int, kind: str, message: str) -> Response:
-    """A 400 of the API: ErrorNumber, Type, Message (3.5)."""
-    return json_answer({"ErrorNumber": number, "Type": kind, "Message": message}, 400)
-
-
-def json_answer(body: Any, status: int = 200) -> Response:
-    """Any JSON body."""
-    return Response(shapes.to_json(body), status, content_type="application/json; charset=utf-8")
-
-
-def not_found() -> Response:
-    """An unknown object: 404 in HTML, no JSON (3.3)."""
-    page = "<!DOCTYPE html><title>404</title><p>The resource you're looking for cannot be found</p>"
-    return Response(page, 404, content_type="text/html; charset=utf-8")

@@ -18,7 +18,8 @@ from werkzeug.wrappers import Request, Response
 
 from xero_sandbox import act, api, pages
 from xero_sandbox.act import BadInput
-from xero_sandbox.api import Api, denied_answer, json_answer, not_found
+from xero_sandbox.answers import denied_answer, json_answer, not_found
+from xero_sandbox.api import Api
 from xero_sandbox.clock import Clock
 from xero_sandbox.faults import (
     AFTER,

@@ -24,9 +24,10 @@ import msgspec
 from msgspec.structs import replace
 from werkzeug.wrappers import Request, Response
 
-from xero_sandbox.api import denied_answer, json_answer
+from xero_sandbox.answers import denied_answer, json_answer
 from xero_sandbox.mangles import HARMLESS, MANGLES, mangled
 from xero_sandbox.oauth import Denied
+from xero_sandbox.replays import FAILS, KEYS_DOWN
 
 if TYPE_CHECKING:
     from xero_sandbox.app import Sandbox
@@ -190,6 +191,16 @@ def hide_tenant(sandbox: "Sandbox", rule: Rule, request: Request) -> None:
     request.environ[HIDDEN] = request.environ.get(HIDDEN, frozenset()) | hidden
 
 
+def keys_down(sandbox: "Sandbox", rule: Rule, request: Request) -> None:
+    """The store of Idempotency-Keys is down: a write with a key gets 500, nothing done (3.6)."""
+    request.environ[KEYS_DOWN] = True
+
+
+def write_500(sandbox: "Sandbox", rule: Rule, request: Request) -> None:
+    """A write fails inside with 500, nothing done; its Idempotency-Key keeps that answer (3.6)."""
+    request.environ[FAILS] = True
+
+
 def timeout_after(sandbox: "Sandbox", rule: Rule, request: Request, response: Response) -> None:
     """Do what was asked, wait ``delay`` seconds (default 5), then a 504."""
     sandbox.sleep(_seconds(rule))
@@ -243,6 +254,7 @@ BEFORE: dict[str, Before] = {
         delay, timeout_before, reset_before, limit_minute, limit_day, limit_app,
         limit_concurrent, error_500, error_502, error_503, error_504, offline, invalid_grant,
         forbidden, expire_tokens, revoke_consent, reset_demo, remove_scope, hide_tenant,
+        keys_down, write_500,
     )
 }  # fmt: skip
 AFTER: dict[str, After] = {
@@ -252,7 +264,7 @@ AFTER: dict[str, After] = {
     **dict.fromkeys(MANGLES, mangle),
 }
 SENDING: dict[str, After] = {"reset_mid_body": reset_mid_body, "drip": drip}
-LASTING = {"remove_scope", "hide_tenant", "forbidden"}
+LASTING = {"remove_scope", "hide_tenant", "forbidden", "keys_down"}
 ANSWERING = {
     "timeout_before", "reset_before", "limit_minute", "limit_day", "limit_app",
     "limit_concurrent", "error_500", "error_502", "error_503", "error_504", "offline",
@@ -262,6 +274,8 @@ ANSWERING = {
 USUAL_PATH = {
     "invalid_grant": "/connect/token",
     "forbidden": "/api.xro",
+    "keys_down": "/api.xro",
+    "write_500": "/api.xro",
     **dict.fromkeys(("mangle", *MANGLES), "/api.xro"),
 }
 """Where a kind applies when the rule does not say."""

@@ -56,6 +56,19 @@ class Theme(msgspec.Struct, frozen=True, kw_only=True):
     sort_order: int
 
 
+class Switches(msgspec.Struct, frozen=True, kw_only=True):
+    """What Xero decides or has not documented, and a test may want either way."""
+
+    period_lock_date: date | None = None
+    end_of_year_lock_date: date | None = None
+    lock_day_locked: bool = True
+    approval_limit_reached: bool = False
+    reuse_numbers: bool = False
+    keep_good_siblings: bool = False
+    reconciled_locked: bool = False
+    emails_allowed: bool = True
+
+
 class Organisation(Record, frozen=True, kw_only=True):
     """A Xero organisation with its settings; ``id`` is the tenant id of the API."""
 
@@ -79,6 +92,7 @@ class Organisation(Record, frozen=True, kw_only=True):
     next_number: int = 1
     is_demo: bool = True
     financial_year_end: tuple[int, int] = (31, 3)
+    switches: Switches = Switches()
 
     def account(self, code: str) -> Account | None:
         """Find an account by its code or id."""
@@ -87,6 +101,15 @@ class Organisation(Record, frozen=True, kw_only=True):
     def tax_rate(self, tax_type: str) -> Decimal:
         """Per cent of a tax type; an unknown one is 0."""
         return next((t.rate for t in self.tax_rates if t.tax_type == tax_type), Decimal(0))
+
+
+class Person(msgspec.Struct, frozen=True, kw_only=True):
+    """One of up to five people of a contact (4.4)."""
+
+    first_name: str = ""
+    last_name: str = ""
+    email: str = ""
+    included: bool = False
 
 
 class Contact(Record, frozen=True, kw_only=True):
@@ -106,10 +129,14 @@ class Contact(Record, frozen=True, kw_only=True):
     status: str = "ACTIVE"
     merged_to: str | None = None
     default_currency: str | None = None
+    persons: list[Person] = []
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One line; quantity and unit amount are None on a description-only line (3.7)."""
+    """One line; quantity and unit amount are None on a description-only line (3.7).
+
+    ``own_tax`` is a TaxAmount that was written in place of the computed one (3.11).
+    """
 
     id: str
     description: str
@@ -120,6 +147,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     tax_amount: Decimal = ZERO
     line_amount: Decimal = ZERO
     discount_rate: Decimal | None = None
+    discount_amount: Decimal | None = None
+    own_tax: Decimal | None = None
     item_code: str | None = None
     tracking: list[tuple[str, str]] = []
 
@@ -198,6 +227,15 @@ class Payment(Record, frozen=True, kw_only=True):
     rate: Decimal = Decimal(1)
     status: str = "AUTHORISED"
     reconciled: bool = False
+    bank_amount: Decimal | None = None
+
+
+class Note(Record, frozen=True, kw_only=True):
+    """A note in the history of a document (3.12)."""
+
+    parent_id: str
+    details: str
+    updated: datetime
 
 
 class Connection(Record, frozen=True, kw_only=True):
@@ -227,6 +265,16 @@ class RefreshToken(Record, frozen=True, kw_only=True):
     auth_event_id: str
     issued: datetime
     rotated: datetime | None = None
+
+
+class KeptAnswer(Record, frozen=True, kw_only=True):
+    """The answer to a call with an Idempotency-Key, which is the ``id`` (3.6)."""
+
+    request: str
+    first: datetime
+    status: int
+    content_type: str
+    body: bytes
 
 
 class Setting(Record, frozen=True, kw_only=True):

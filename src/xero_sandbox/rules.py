@@ -13,6 +13,30 @@ from uuid import uuid4
 
 from msgspec.structs import replace
 
+from xero_sandbox.checks import (
+    ARCHIVED,
+    ARCHIVED_EDIT,
+    HAS_MONEY,
+    MOST,
+    NEEDS_LINE_ID,
+    NEGATIVE_TOTAL,
+    NO_ACCOUNT,
+    NO_CONTACT,
+    NO_LINES,
+    NOT_AUTHORISED,
+    NOT_FOUND,
+    NOT_MODIFIABLE,
+    TOO_MUCH,
+    VOID_WITH_MONEY,
+    Refused,
+    check_approval,
+    check_contact_number,
+    check_header,
+    check_lines,
+    check_lock,
+    check_name,
+    check_number,
+)
 from xero_sandbox.model import (
     ZERO,
     Allocation,
@@ -20,40 +44,34 @@ from xero_sandbox.model import (
     CreditNote,
     Invoice,
     Line,
+    Note,
     Organisation,
     Payment,
 )
 from xero_sandbox.store import Ledger, Store
 
+__all__ = [
+    "HAS_MONEY",
+    "NOT_AUTHORISED",
+    "NOT_MODIFIABLE",
+    "TOO_MUCH",
+    "VOID_WITH_MONEY",
+    "Refused",
+]
 Priced = TypeVar("Priced", Invoice, CreditNote)
 CENT = Decimal("0.01")
-NOT_MODIFIABLE = "Invoice not of valid status for modification"
-HAS_MONEY = "This document cannot be edited as it has a payment or credit note allocated to it."
-VOID_WITH_MONEY = (
-    "The status VOIDED cannot be applied to the invoice because it has payments or credit notes"
-    " allocated to it."
-)
-TOO_MUCH = "Payment amount exceeds the amount outstanding on this document"
-NOT_AUTHORISED = "Payments can only be made against Authorised documents"
-NO_ACCOUNT = "You must specify an Account code or Account ID for the payment"
-NOT_FOUND = "The document with the supplied id was not found for this endpoint."
-NEGATIVE_TOTAL = "The Total for this document must be greater than or equal to zero."
+DAY_RATE = Decimal("1.1523")
+"""The sandbox's one rate of exchange for documents that bring none (3.7)."""
 NEXT_STATUS = {
     "DRAFT": {"DRAFT", "SUBMITTED", "AUTHORISED", "DELETED"},
     "SUBMITTED": {"SUBMITTED", "DRAFT", "AUTHORISED", "DELETED"},
     "AUTHORISED": {"AUTHORISED", "VOIDED"},
 }
 """Which status may follow which (3.10); PAID, VOIDED and DELETED allow none by writing."""
-EDITABLE_WITH_MONEY = {"reference", "due_date", "number", "theme_id", "url", "contact_id"}
+EDITABLE_WITH_MONEY = {"reference", "due_date", "number", "theme_id", "url", "contact_id", "sent"}
 """Fields of an invoice that stay editable once money is applied (3.10)."""
-
-
-class Refused(Exception):
-    """Xero says no; ``messages`` are the texts of its ValidationErrors."""
-
-    def __init__(self, *messages: str) -> None:
-        super().__init__(" ".join(messages))
-        self.messages = list(messages)
+STAMPLESS_WITH_MONEY = {"due_date", "sent"}
+"""Fields that do not move UpdatedDateUTC of a part-paid invoice (3.2)."""
 
 
 def cents(amount: Decimal) -> Decimal:
@@ -70,16 +88,28 @@ def priced(organisation: Organisation, line: Line, line_amount_types: str) -> Li
             f"The quantity value '{line.quantity:.4f}' is invalid."
             " Quantity must not be less than zero."
         )
-    kept = 1 - (line.discount_rate or Decimal(0)) / 100
-    amount = cents(line.quantity * line.unit_amount * kept)
+    amount = line_total(line)
+    if abs(amount) > MOST:
+        raise Refused(f"The line amount must be no more than {MOST}")
     rate = organisation.tax_rate(line.tax_type or "NONE") / 100
     if line_amount_types == "NoTax":
         tax = ZERO
+    elif line.own_tax is not None:
+        tax = cents(line.own_tax)
     elif line_amount_types == "Inclusive":
         tax = cents(amount * rate / (1 + rate))
     else:
         tax = cents(amount * rate)
     return replace(line, line_amount=amount, tax_amount=tax)
+
+
+def line_total(line: Line) -> Decimal:
+    """Quantity times price less the discount; 0 for a line of words only (3.11)."""
+    if line.quantity is None or line.unit_amount is None:
+        return ZERO
+    kept = 1 - (line.discount_rate or Decimal(0)) / 100
+    off = line.discount_amount or Decimal(0)
+    return cents(line.quantity * line.unit_amount * kept - off)
 
 
 def with_totals(organisation: Organisation, document: Priced) -> Priced:
@@ -102,7 +132,9 @@ def with_totals(organisation: Organisation, document: Priced) -> Priced:
 
 def discount(line: Line) -> Decimal:
     """How much a line's discount takes off."""
-    if not line.discount_rate or line.quantity is None or line.unit_amount is None:
+    if line.quantity is None or line.unit_amount is None:
+        return ZERO
+    if not line.discount_rate and not line.discount_amount:
         return ZERO
     return cents(line.quantity * line.unit_amount) - line.line_amount
 
@@ -125,50 +157,89 @@ def has_money(invoice: Invoice) -> bool:
 def edit_invoice(
     store: Store, ledger: Ledger, invoice_id: str, now: datetime, **changes: object
 ) -> Invoice:
-    """Change header fields and lines of an invoice, by Xero's rules of 3.10.
+    """Change header fields, lines and status of an invoice, by Xero's rules of 3.10.
 
     ``changes`` are names of ``Invoice`` fields. A due date changed on a part-paid invoice does
     not move UpdatedDateUTC, which is a trap of the real API (3.2).
     """
     with store.lock:
         invoice = found(ledger, invoice_id)
-        changes = {k: v for k, v in changes.items() if getattr(invoice, k) != v}
-        if not changes:
+        new, changed = _edited(ledger, invoice, changes)
+        if not changed:
             return invoice
-        _check_edit(ledger, invoice, changes)
-        new = replace(invoice, **changes)
-        if not has_money(invoice):
-            new = with_totals(ledger.organisation, new)
-        if not (set(changes) == {"due_date"} and has_money(invoice)):
+        if not (has_money(invoice) and changed <= STAMPLESS_WITH_MONEY):
             new = replace(new, updated=now)
         store.save(ledger.organisation.id, new)
         return new
 
 
-def _check_edit(ledger: Ledger, invoice: Invoice, changes: dict[str, object]) -> None:
+def _edited(
+    ledger: Ledger, invoice: Invoice, changes: dict[str, object]
+) -> tuple[Invoice, set[str]]:
+    """The invoice with the changes, checked and priced, and what has really changed."""
     if invoice.status in ("VOIDED", "DELETED"):
         raise Refused(NOT_MODIFIABLE)
+    changes = {k: v for k, v in changes.items() if getattr(invoice, k) != v}
+    _check_edit(ledger, invoice, changes)
+    new = replace(invoice, **changes)
+    if changes:
+        _check_result(ledger, invoice, new)
+    if not has_money(invoice):
+        new = with_totals(ledger.organisation, new)
+    if new.status == "AUTHORISED" and invoice.status in ("DRAFT", "SUBMITTED"):
+        check_approval(ledger.organisation, new)
+        new = replace(new, due_date=new.due_date or new.date)
+    return new, set(changes)
+
+
+def _check_edit(ledger: Ledger, invoice: Invoice, changes: dict[str, object]) -> None:
+    """Whether these fields of this invoice may change (3.10)."""
+    status = str(changes.get("status", invoice.status))
+    if status == "VOIDED" and has_money(invoice):
+        raise Refused(VOID_WITH_MONEY)
+    if "status" in changes and status not in NEXT_STATUS.get(invoice.status, set()):
+        more = [HAS_MONEY] if has_money(invoice) and len(changes) > 1 else []
+        raise Refused(NOT_MODIFIABLE, *more)
     if has_money(invoice) and not _allowed_with_money(invoice, changes):
-        raise Refused(HAS_MONEY)
-    number = changes.get("number")
-    if number and ledger.numbers.get(str(number).casefold()):
-        raise Refused("Invoice # must be unique.")
+        paid = [NOT_MODIFIABLE] if invoice.status == "PAID" else []
+        raise Refused(*paid, HAS_MONEY)
+    number = str(changes.get("number", invoice.number))
+    if number.casefold() != invoice.number.casefold():
+        check_number(ledger, number)
     contact = ledger.contacts.get(str(changes.get("contact_id", "")))
     if contact:
-        _check_edit_contact(contact)
+        _check_contact(contact)
+
+
+def _check_result(ledger: Ledger, old: Invoice, new: Invoice) -> None:
+    """Lock dates, header and lines of an invoice as it would become."""
+    if old.status in ("AUTHORISED", "PAID") or new.status == "AUTHORISED":
+        check_lock(ledger.organisation, old.date, new.date)
+    if new.status == "AUTHORISED" and not new.lines:
+        raise Refused(NO_LINES)
+    if new.type == "ACCREC":
+        check_header(ledger.organisation, new)
+        check_lines(ledger.organisation, new.lines, old.lines)
 
 
 def _allowed_with_money(invoice: Invoice, changes: dict[str, object]) -> bool:
     """Lines may change only in description, account and tracking once money is applied."""
+    if "contact_id" in changes and invoice.amount_credited:
+        return False
     extra = set(changes) - EDITABLE_WITH_MONEY
     if extra != {"lines"}:
         return not extra
     lines: Sequence[Line] = changes["lines"]  # type: ignore[assignment]
+    if {line.id for line in lines} - {line.id for line in invoice.lines}:
+        raise Refused(NEEDS_LINE_ID)
     return [_money_of(x) for x in lines] == [_money_of(x) for x in invoice.lines]
 
 
 def _money_of(line: Line) -> tuple[object, ...]:
-    return (line.id, line.quantity, line.unit_amount, line.tax_type, line.discount_rate)
+    return (
+        line.id, line.quantity, line.unit_amount, line.tax_type, line.discount_rate,
+        line.discount_amount, line.own_tax,
+    )  # fmt: skip
 
 
 def edit_line(
@@ -190,11 +261,7 @@ def with_line(invoice: Invoice, line_id: str, **changes: object) -> list[Line]:
 def edit_silently(store: Store, ledger: Ledger, invoice_id: str, **changes: object) -> Invoice:
     """Change an invoice by the same rules without moving its stamp (3.2, 6.1)."""
     with store.lock:
-        invoice = found(ledger, invoice_id)
-        _check_edit(ledger, invoice, changes)
-        new = replace(invoice, **changes)
-        if not has_money(new):
-            new = with_totals(ledger.organisation, new)
+        new, _ = _edited(ledger, found(ledger, invoice_id), changes)
         store.save(ledger.organisation.id, new)
         return new
 
@@ -203,15 +270,7 @@ def change_status(
     store: Store, ledger: Ledger, invoice_id: str, status: str, now: datetime
 ) -> Invoice:
     """Approve, submit, delete or void an invoice (3.10)."""
-    with store.lock:
-        invoice = found(ledger, invoice_id)
-        if status == "VOIDED" and has_money(invoice):
-            raise Refused(VOID_WITH_MONEY)
-        if status not in NEXT_STATUS.get(invoice.status, set()):
-            raise Refused(NOT_MODIFIABLE)
-        new = replace(invoice, status=status, updated=now)
-        store.save(ledger.organisation.id, new)
-        return new
+    return edit_invoice(store, ledger, invoice_id, now, status=status)
 
 
 def create_invoice(
@@ -222,58 +281,70 @@ def create_invoice(
     contact_id: str,
     lines: Sequence[Line],
     date: date,
-    due_date: date,
     status: str = "DRAFT",
     number: str = "",
-    reference: str = "",
     currency: str = "",
-    line_amount_types: str = "Exclusive",
+    **more: object,
 ) -> Invoice:
-    """Make a new sales invoice; without a number Xero takes the next one (3.7)."""
+    """Make a new sales invoice; without a number Xero takes the next one (3.7).
+
+    ``more`` are further ``Invoice`` fields, such as ``due_date`` and ``reference``.
+    """
     with store.lock:
         _check_new(ledger, contact_id, number, status)
         organisation = ledger.organisation
         if not number:
             number, organisation = next_number(ledger)
-        invoice = with_totals(
-            organisation,
-            Invoice(
-                id=str(uuid4()),
-                type="ACCREC",
-                number=number,
-                contact_id=contact_id,
-                date=date,
-                due_date=due_date,
-                status=status,
-                lines=list(lines),
-                currency=currency or organisation.currency,
-                updated=now,
-                reference=reference,
-                line_amount_types=line_amount_types,
-                theme_id=organisation.themes[0].id,
-            ),
+        currency = currency or organisation.currency
+        fields: dict[str, object] = {
+            "due_date": None,
+            "theme_id": organisation.themes[0].id,
+            "rate": Decimal(1) if currency == organisation.currency else DAY_RATE,
+            **more,
+        }
+        invoice = Invoice(
+            id=str(uuid4()),
+            type="ACCREC",
+            number=number,
+            contact_id=contact_id,
+            date=date,
+            status=status,
+            lines=list(lines),
+            currency=currency,
+            updated=now,
+            **fields,  # type: ignore[arg-type]
         )
+        invoice = _checked_new(organisation, invoice)
         store.save(organisation.id, organisation, invoice)
         return invoice
+
+
+def _checked_new(organisation: Organisation, invoice: Invoice) -> Invoice:
+    """A new invoice, checked and priced; an approved one without a due date is due at once."""
+    check_header(organisation, invoice)
+    check_lines(organisation, invoice.lines, ())
+    invoice = with_totals(organisation, invoice)
+    if invoice.status == "AUTHORISED":
+        check_lock(organisation, invoice.date)
+        check_approval(organisation, invoice)
+        invoice = replace(invoice, due_date=invoice.due_date or invoice.date)
+    return invoice
 
 
 def _check_new(ledger: Ledger, contact_id: str, number: str, status: str) -> None:
     contact = ledger.contacts.get(contact_id)
     if contact is None:
-        raise Refused("A Contact must be specified for this type of transaction")
-    _check_edit_contact(contact)
-    if number and ledger.numbers.get(number.casefold()):
-        raise Refused("Invoice # must be unique.")
+        raise Refused(NO_CONTACT)
+    _check_contact(contact)
+    if number:
+        check_number(ledger, number)
     if status not in ("DRAFT", "SUBMITTED", "AUTHORISED"):
         raise Refused(NOT_MODIFIABLE)
 
 
-def _check_edit_contact(contact: Contact) -> None:
+def _check_contact(contact: Contact) -> None:
     if contact.status == "ARCHIVED":
-        raise Refused(
-            "The contact with the specified contact details has been archived. The contact must"
-            " be un-archived before creating new invoices or credit notes."
-        )
+        raise Refused(ARCHIVED)
 
 
 def next_number(ledger: Ledger) -> tuple[str, Organisation]:
@@ -296,11 +367,17 @@ def record_payment(
     account: str,
     date: date,
     reference: str = "",
+    **more: object,
 ) -> Payment:
-    """Pay an invoice in part or in full; moves the invoice's stamp as well (3.2, 4.1)."""
+    """Pay an invoice in part or in full; moves the invoice's stamp as well (3.2, 4.1).
+
+    ``more`` are further ``Payment`` fields: rate, bank_amount, reconciled.
+    """
     with store.lock:
         invoice = found(ledger, invoice_id)
         _check_payment(ledger, invoice, amount, account)
+        check_lock(ledger.organisation, date)
+        fields: dict[str, object] = {"rate": invoice.rate, **more}
         payment = Payment(
             id=str(uuid4()),
             invoice_id=invoice.id,
@@ -310,7 +387,7 @@ def record_payment(
             type="ACCRECPAYMENT" if invoice.type == "ACCREC" else "ACCPAYPAYMENT",
             updated=now,
             reference=reference,
-            rate=invoice.rate,
+            **fields,  # type: ignore[arg-type]
         )
         paid = replace(invoice, amount_paid=invoice.amount_paid + payment.amount, updated=now)
         store.save(ledger.organisation.id, payment, settled(paid, date))
@@ -340,6 +417,9 @@ def remove_payment(store: Store, ledger: Ledger, payment_id: str, now: datetime)
         payment = ledger.payments.get(payment_id)
         if payment is None or payment.status == "DELETED":
             raise Refused(NOT_FOUND)
+        check_lock(ledger.organisation, payment.date)
+        if payment.reconciled and ledger.organisation.switches.reconciled_locked:
+            raise Refused("The payment is reconciled and cannot be deleted.")
         deleted = replace(payment, status="DELETED", updated=now)
         invoice = found(ledger, payment.invoice_id)
         owed = replace(
@@ -376,6 +456,37 @@ def allocate_credit(
         return note
 
 
+def remove_allocation(
+    store: Store, ledger: Ledger, credit_id: str, allocation_id: str, now: datetime
+) -> Allocation:
+    """Take an allocation back; note and invoice are open again (4.2)."""
+    with store.lock:
+        note = ledger.credit_notes.get(credit_id)
+        parts = note.allocations if note else []
+        part = next((p for p in parts if p.id == allocation_id), None)
+        if note is None or part is None:
+            raise Refused(NOT_FOUND)
+        invoice = found(ledger, part.invoice_id)
+        kept = [p for p in note.allocations if p.id != part.id]
+        note = replace(note, allocations=kept, status="AUTHORISED", fully_paid_on=None, updated=now)
+        credited = invoice.amount_credited - part.amount
+        owed = replace(invoice, amount_credited=credited, fully_paid_on=None, updated=now)
+        store.save(ledger.organisation.id, note, settled(owed, part.date))
+        return part
+
+
+def create_contact(
+    store: Store, ledger: Ledger, now: datetime, *, name: str, **more: object
+) -> Contact:
+    """Make a contact; ``more`` are further ``Contact`` fields (4.4)."""
+    with store.lock:
+        check_name(ledger, name)
+        new = Contact(id=str(uuid4()), name=name.strip(), updated=now, **more)  # type: ignore[arg-type]
+        check_contact_number(ledger, new.number)
+        store.save(ledger.organisation.id, new)
+        return new
+
+
 def change_contact(
     store: Store, ledger: Ledger, contact_id: str, now: datetime, **changes: object
 ) -> Contact:
@@ -385,33 +496,34 @@ def change_contact(
         if contact is None:
             raise Refused(NOT_FOUND)
         if contact.status == "ARCHIVED":
-            raise Refused(
-                "The specified contact details matched an archived contact. Archived contacts"
-                " cannot currently be edited via the API."
-            )
-        name = changes.get("name")
-        if name is not None:
-            _check_name(ledger, contact, str(name))
+            raise Refused(ARCHIVED_EDIT)
         new = replace(contact, **changes, updated=now)
+        if new.name != contact.name:
+            check_name(ledger, new.name, contact.id)
+        check_contact_number(ledger, new.number, contact.id)
         store.save(ledger.organisation.id, new)
         return new
 
 
-def _check_name(ledger: Ledger, contact: Contact, name: str) -> None:
-    if not name.strip():
-        raise Refused("The contact name must be specified.")
-    if len(name) > 255:
-        raise Refused("The contact name must be no more than 255 characters.")
-    others = (
-        c.name.casefold()
-        for c in ledger.contacts.rows.values()
-        if c.id != contact.id and c.status == "ACTIVE"
-    )
-    if name.casefold() in others:
-        raise Refused(
-            f"The contact name {name} is already assigned to another contact."
-            " The contact name must be unique across all active contacts."
-        )
+def add_note(store: Store, ledger: Ledger, parent_id: str, details: str, now: datetime) -> Note:
+    """Write a note into a document's history; it stays for good (3.12)."""
+    if not details.strip():
+        raise Refused("The history record needs Details.")
+    if len(details) > 2_500:
+        raise Refused("Details must be no more than 2500 characters.")
+    note = Note(id=str(uuid4()), parent_id=parent_id, details=details, updated=now)
+    store.save(ledger.organisation.id, note)
+    return note
+
+
+def email_invoice(store: Store, ledger: Ledger, invoice_id: str, now: datetime) -> Invoice:
+    """Send an invoice to its contact, which marks it as sent (3.12)."""
+    invoice = found(ledger, invoice_id)
+    if invoice.status not in ("SUBMITTED", "AUTHORISED", "PAID"):
+        raise Refused("Only invoices that are submitted, authorised or paid can be emailed.")
+    if not ledger.organisation.switches.emails_allowed:
+        raise Refused("The daily limit of emails has been reached.")
+    return edit_invoice(store, ledger, invoice_id, now, sent=True)
 
 
 def found(ledger: Ledger, invoice_id: str) -> Invoice:

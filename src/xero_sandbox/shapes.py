@@ -21,6 +21,7 @@ from xero_sandbox.model import (
     Document,
     Invoice,
     Line,
+    Note,
     Organisation,
     Payment,
     TaxRate,
@@ -61,7 +62,7 @@ def rounded(value: Decimal, places: int) -> Decimal:
 
 
 def invoice_json(ledger: Ledger, invoice: Invoice, variant: str, places: int) -> Json:
-    """An invoice; ``variant`` is list, unpaged, summary or single (3.8)."""
+    """An invoice; ``variant`` is list, unpaged, summary, single or written (3.8)."""
     row: Json = {
         "Type": invoice.type,
         "InvoiceID": invoice.id,
@@ -88,6 +89,8 @@ def invoice_json(ledger: Ledger, invoice: Invoice, variant: str, places: int) ->
         row["Url"] = invoice.url
     if variant == "single":
         _as_single(row, ledger, invoice)
+    elif variant == "written":
+        _as_written(row, ledger, invoice)
     else:
         row["InvoiceAddresses"] = []
     if variant == "summary":
@@ -105,6 +108,17 @@ def _as_single(row: Json, ledger: Ledger, invoice: Invoice) -> None:
     contact = ledger.contacts.get(invoice.contact_id)
     if contact:
         row["Contact"] = contact_json(ledger, contact, "single")
+
+
+def _as_written(row: Json, ledger: Ledger, invoice: Invoice) -> None:
+    """The answer to a write leaves out more, and a voided one still shows its debt (3.8)."""
+    for key in ("Payments", "CreditNotes", "AmountCredited", "HasAttachments"):
+        del row[key]
+    contact = ledger.contacts.get(invoice.contact_id)
+    if contact:
+        row["Contact"] = contact_json(ledger, contact, "single")
+    if invoice.status == "VOIDED":
+        row["AmountDue"] = invoice.total
 
 
 def document_json(ledger: Ledger, document: Document, variant: str, places: int) -> Json:
@@ -144,6 +158,8 @@ def line_json(line: Line, variant: str, places: int) -> Json:
         row["TaxType"] = line.tax_type
     if line.discount_rate is not None:
         row["DiscountRate"] = rounded(line.discount_rate, 2)
+    if line.discount_amount is not None:
+        row["DiscountAmount"] = rounded(line.discount_amount, 2)
     if line.item_code:
         row["ItemCode"] = line.item_code
     row["TaxAmount"] = line.tax_amount
@@ -157,7 +173,9 @@ def line_json(line: Line, variant: str, places: int) -> Json:
         }
         for name, option in line.tracking
     ]
-    if variant == "single":
+    if variant == "written":
+        row["Tracking"] = []
+    if variant in ("single", "written"):
         row["ValidationErrors"] = []
     return row
 
@@ -239,7 +257,15 @@ def contact_json(ledger: Ledger, contact: Contact, variant: str) -> Json:
         "Phones": phones_json(contact),
         "UpdatedDateUTC": stamp(contact.updated),
         "ContactGroups": [],
-        "ContactPersons": [],
+        "ContactPersons": [
+            {
+                "FirstName": person.first_name,
+                "LastName": person.last_name,
+                "EmailAddress": person.email,
+                "IncludeInEmails": person.included,
+            }
+            for person in contact.persons
+        ],
         "IsSupplier": "ACCPAY" in types,
         "IsCustomer": "ACCREC" in types,
         "HasAttachments": False,
@@ -282,7 +308,7 @@ def payment_json(ledger: Ledger, payment: Payment) -> Json:
     row: Json = {
         "PaymentID": payment.id,
         "Date": day(payment.date),
-        "BankAmount": rounded(payment.amount / payment.rate, 2),
+        "BankAmount": payment.bank_amount or rounded(payment.amount / payment.rate, 2),
         "Amount": payment.amount,
         "Reference": payment.reference,
         "CurrencyRate": rounded(payment.rate, 10),
@@ -349,7 +375,7 @@ def allocation_json(ledger: Ledger, part: Allocation) -> Json:
 def organisation_json(organisation: Organisation) -> Json:
     """The organisation (4.6)."""
     end_day, end_month = organisation.financial_year_end
-    return {
+    row: Json = {
         "OrganisationID": organisation.organisation_id,
         "Name": organisation.name,
         "LegalName": organisation.legal_name,
@@ -378,6 +404,11 @@ def organisation_json(organisation: Organisation) -> Json:
         "ExternalLinks": [],
         "PaymentTerms": {},
     }
+    if organisation.switches.period_lock_date:
+        row["PeriodLockDate"] = day(organisation.switches.period_lock_date)
+    if organisation.switches.end_of_year_lock_date:
+        row["EndOfYearLockDate"] = day(organisation.switches.end_of_year_lock_date)
+    return row
 
 
 def account_json(account: Account, updated: datetime) -> Json:
@@ -406,15 +437,16 @@ def account_json(account: Account, updated: datetime) -> Json:
 
 
 def tax_rate_json(rate: TaxRate) -> Json:
-    """One tax rate (4.5)."""
+    """One tax rate (4.5); "no tax" goes with every account."""
+    other = not rate.revenue or rate.report_type == "NONE"
     return {
         "Name": rate.name,
         "TaxType": rate.tax_type,
         "ReportTaxType": rate.report_type,
-        "CanApplyToAssets": not rate.revenue,
-        "CanApplyToEquity": not rate.revenue,
-        "CanApplyToExpenses": not rate.revenue,
-        "CanApplyToLiabilities": not rate.revenue,
+        "CanApplyToAssets": other,
+        "CanApplyToEquity": other,
+        "CanApplyToExpenses": other,
+        "CanApplyToLiabilities": other,
         "CanApplyToRevenue": rate.revenue,
         "DisplayTaxRate": rounded(rate.rate, 4),
         "EffectiveRate": rounded(rate.rate, 4),
@@ -439,6 +471,17 @@ def theme_json(theme: Theme, created: datetime) -> Json:
         "Type": "INVOICE",
         "SortOrder": theme.sort_order,
         "CreatedDateUTC": stamp(created),
+    }
+
+
+def note_json(note: Note) -> Json:
+    """A note in a document's history; its readable stamp has no zone (3.12)."""
+    return {
+        "Changes": "Note",
+        "DateUTCString": note.updated.strftime("%Y-%m-%dT%H:%M:%S"),
+        "DateUTC": stamp(note.updated),
+        "User": "System Generated",
+        "Details": note.details,
     }
 
 

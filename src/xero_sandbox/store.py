@@ -10,6 +10,7 @@ import threading
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -22,6 +23,8 @@ from xero_sandbox.model import (
     Contact,
     CreditNote,
     Invoice,
+    KeptAnswer,
+    Note,
     Organisation,
     Payment,
     Record,
@@ -30,10 +33,11 @@ from xero_sandbox.model import (
     sql_guid_key,
 )
 
-Stamped = TypeVar("Stamped", Contact, Invoice, Payment, CreditNote)
+Stamped = TypeVar("Stamped", Contact, Invoice, Payment, CreditNote, Note)
 Kept = TypeVar("Kept", bound=Record)
-Business = Contact | Invoice | Payment | CreditNote
-BUSINESS: tuple[type[Business], ...] = (Contact, Invoice, Payment, CreditNote)
+Business = Contact | Invoice | Payment | CreditNote | Note
+BUSINESS: tuple[type[Business], ...] = (Contact, Invoice, Payment, CreditNote, Note)
+Saved = Business | Organisation
 RENDERED_AT_MOST = 150_000
 """Rendered rows kept per organisation before the cache starts over (about 2 kB each)."""
 
@@ -65,6 +69,13 @@ class Table(Generic[Stamped]):
         insort(self.by_updated, (record.updated, key, record.id))
         self.rows[record.id] = record
 
+    def remove(self, record_id: str) -> None:
+        """Take one record out of everything."""
+        record = self.rows.pop(record_id)
+        key = sql_guid_key(record_id)
+        del self.by_id[bisect_left(self.by_id, (key, record_id))]
+        del self.by_updated[bisect_left(self.by_updated, (record.updated, key, record_id))]
+
     def since(self, moment: datetime | None) -> Iterator[Stamped]:
         """Records stamped at or after a moment, in Xero's default order (3.1)."""
         start = bisect_left(self.by_updated, (moment, b"", "")) if moment else 0
@@ -85,6 +96,8 @@ class Ledger:
         self.invoices: Table[Invoice] = Table()
         self.payments: Table[Payment] = Table()
         self.credit_notes: Table[CreditNote] = Table()
+        self.notes: Table[Note] = Table()
+        self.notes_of: dict[str, set[str]] = defaultdict(set)
         self.numbers: dict[str, set[str]] = defaultdict(set)
         self.invoices_of: dict[str, set[str]] = defaultdict(set)
         self.payments_of: dict[str, set[str]] = defaultdict(set)
@@ -102,18 +115,30 @@ class Ledger:
 
     def records(self) -> list[Business]:
         """Everything in it, in no particular order."""
-        tables = (self.contacts, self.invoices, self.payments, self.credit_notes)
+        tables = (self.contacts, self.invoices, self.payments, self.credit_notes, self.notes)
         return [record for table in tables for record in table.rows.values()]
 
     def put(self, record: Business) -> None:
         """Add or replace one record; forget what was rendered from it."""
         old = self._table(type(record)).get(record.id)
-        if isinstance(old, Invoice):
-            self.numbers[old.number.casefold()].discard(old.id)
-            self.invoices_of[old.contact_id].discard(old.id)
+        if old is not None:
+            self._unlink(old)
         self._link(record)
         self._table(type(record)).put(record)
         self._forget_rendered(record)
+
+    def remove(self, record: Business) -> None:
+        """Take back a record that was just added."""
+        self._unlink(record)
+        self._table(type(record)).remove(record.id)
+        self._forget_rendered(record)
+
+    def old(self, record: Saved) -> Saved | None:
+        """What ``record`` is about to replace."""
+        if isinstance(record, Organisation):
+            return self.organisation
+        found: Business | None = self._table(type(record)).get(record.id)
+        return found
 
     def keep_rendered(self, record_id: str, variant: str, body: bytes) -> None:
         """Remember a rendered row until it, or something shown in it, changes."""
@@ -141,6 +166,21 @@ class Ledger:
         elif isinstance(record, CreditNote):
             for allocation in record.allocations:
                 self.credits_of[allocation.invoice_id].add(record.id)
+        elif isinstance(record, Note):
+            self.notes_of[record.parent_id].add(record.id)
+
+    def _unlink(self, record: Business) -> None:
+        if isinstance(record, Invoice):
+            self.numbers[record.number.casefold()].discard(record.id)
+            self.invoices_of[record.contact_id].discard(record.id)
+        elif isinstance(record, Payment):
+            self.payments_of[record.invoice_id].discard(record.id)
+        elif isinstance(record, CreditNote):
+            for allocation in record.allocations:
+                self.credits_of[allocation.invoice_id].discard(record.id)
+                self.rendered.pop(allocation.invoice_id, None)
+        elif isinstance(record, Note):
+            self.notes_of[record.parent_id].discard(record.id)
 
     def _table(self, kind: type) -> Table[Any]:
         tables: dict[type, Table[Any]] = {
@@ -148,6 +188,7 @@ class Ledger:
             Invoice: self.invoices,
             Payment: self.payments,
             CreditNote: self.credit_notes,
+            Note: self.notes,
         }
         return tables[kind]
 
@@ -162,6 +203,8 @@ class Store:
         self.codes: dict[str, Code] = {}
         self.refresh_tokens: dict[str, RefreshToken] = {}
         self.settings: dict[str, Setting] = {}
+        self.answers: dict[str, KeptAnswer] = {}
+        self._journal: list[tuple[Saved | None, Saved]] | None = None
         self._file = _open(path) if path else None
         if self._file:
             self._read()
@@ -175,16 +218,39 @@ class Store:
             self._write(organisation.id, [organisation, *rows])
         return ledger
 
-    def save(self, tenant_id: str, *records: Business | Organisation) -> None:
+    def save(self, tenant_id: str, *records: Saved) -> None:
         """Add or replace records of one organisation: all of them or none."""
         with self.lock:
-            self._write(tenant_id, records)
             ledger = self.ledgers[tenant_id]
+            if self._journal is None:
+                self._write(tenant_id, records)
+            else:
+                self._journal += [(ledger.old(record), record) for record in records]
             for record in records:
-                if isinstance(record, Organisation):
-                    ledger.organisation = record
+                _put(ledger, record)
+
+    @contextmanager
+    def together(self, tenant_id: str) -> Iterator[None]:
+        """Save everything that follows in one organisation, or nothing of it on an exception.
+
+        Blocks may be nested: an inner one that fails leaves what the outer one has saved.
+        """
+        with self.lock:
+            ledger, outer = self.ledgers[tenant_id], self._journal
+            journal: list[tuple[Saved | None, Saved]] = []
+            self._journal = journal
+            try:
+                yield
+                if outer is None:
+                    self._write(tenant_id, [new for _, new in journal])
                 else:
-                    ledger.put(record)
+                    outer += journal
+            except BaseException:
+                for old, new in reversed(journal):
+                    _put_back(ledger, old, new)
+                raise
+            finally:
+                self._journal = outer
 
     def move_organisation(self, tenant_id: str, new: Organisation) -> None:
         """Give an organisation another tenant id: what a reset of a demo company does (6.19)."""
@@ -202,15 +268,15 @@ class Store:
                     )
             self._write(new.id, [new])
 
-    def keep(self, *records: Connection | Code | RefreshToken | Setting) -> None:
+    def keep(self, *records: Connection | Code | RefreshToken | Setting | KeptAnswer) -> None:
         """Add or replace what belongs to no single organisation."""
         with self.lock:
             self._write("", records)
             for record in records:
                 self._shelf(type(record))[record.id] = record
 
-    def drop(self, *records: Connection | Code | RefreshToken) -> None:
-        """Remove connections, codes or tokens for good."""
+    def drop(self, *records: Connection | Code | RefreshToken | KeptAnswer) -> None:
+        """Remove connections, codes, tokens or kept answers for good."""
         with self.lock:
             if self._file:
                 with self._file:
@@ -233,6 +299,7 @@ class Store:
             Code: self.codes,
             RefreshToken: self.refresh_tokens,
             Setting: self.settings,
+            KeptAnswer: self.answers,
         }
         return shelves[kind]
 
@@ -247,7 +314,7 @@ class Store:
             self._file.executemany("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?)", rows)
 
     def _read(self) -> None:
-        for kind in (Connection, Code, RefreshToken, Setting):
+        for kind in (Connection, Code, RefreshToken, Setting, KeptAnswer):
             self._shelf(kind).update((r.id, r) for _, r in self._stored(kind))
         for tenant_id, organisation in self._stored(Organisation):
             self.ledgers[tenant_id] = Ledger(organisation)
@@ -267,6 +334,20 @@ class Store:
         )
         for tenant_id, body in rows:
             yield tenant_id, decode(body)
+
+
+def _put(ledger: Ledger, record: Saved) -> None:
+    if isinstance(record, Organisation):
+        ledger.organisation = record
+    else:
+        ledger.put(record)
+
+
+def _put_back(ledger: Ledger, old: Saved | None, new: Saved) -> None:
+    if old is not None:
+        _put(ledger, old)
+    elif not isinstance(new, Organisation):
+        ledger.remove(new)
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -1,5 +1,6 @@
 """A small client of the sandbox for its tests, and the time and app that they use."""
 
+import json
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,6 +16,10 @@ Start = Callable[..., tuple[subprocess.Popen[str], str]]
 SCOPES = (
     "openid profile email offline_access accounting.invoices.read accounting.payments.read"
     " accounting.contacts.read accounting.settings.read"
+)
+WRITE_SCOPES = (
+    "openid profile email offline_access accounting.invoices accounting.payments"
+    " accounting.contacts accounting.settings.read"
 )
 NOW = datetime(2026, 11, 22, 10, 30, 15, 250_000, tzinfo=UTC)
 
@@ -78,6 +83,31 @@ class Xero:
                 "Authorization": f"Bearer {self.access}",
                 "xero-tenant-id": self.tenant(country),
                 "Accept": "application/json",
+                **(headers or {}),
+            },
+        )
+
+    def write(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        country: str = "GB",
+        headers: dict | None = None,
+        **args: str,
+    ) -> httpx2.Response:
+        """Write through the accounting API; ``body`` is JSON, or raw text."""
+        raw = body if isinstance(body, str) else json.dumps(body)
+        return self.http.request(
+            method,
+            f"/api.xro/2.0/{path}",
+            params=args,
+            content=raw if body is not None else b"",
+            headers={
+                "Authorization": f"Bearer {self.access}",
+                "xero-tenant-id": self.tenant(country),
+                "Accept": "application/json",
+                "Content-Type": "application/json",
                 **(headers or {}),
             },
         )

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.sandbox.client import NOW, REDIRECT, SERVED_REDIRECT, Start, Xero
+from tests.sandbox.client import (
+    NOW,
+    REDIRECT,
+    SERVED_REDIRECT,
+    WRITE_SCOPES,
+    Start,
+    Xero,
+)
 
 from xero_sandbox import FrozenClock, Store, create_app
 from xero_sandbox.app import Sandbox
@@ -51,6 +58,14 @@ def xero(sandbox: Sandbox) -> Xero:
 @pytest.fixture
 def connected(xero: Xero) -> Xero:
     xero.connect()
+    return xero
+
+
+@pytest.fixture
+def writer(xero: Xero) -> Xero:
+    """A client that may write; the minute's limit is lifted."""
+    xero.connect(scope=WRITE_SCOPES)
+    xero.http.post("/sandbox/limits", json={"minute": None, "day": None})
     return xero
 
 
