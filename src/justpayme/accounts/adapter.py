@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import base64
-import os
 from typing import Any, cast
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
 from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 
-from justpayme.accounts import security_log
+from justpayme.accounts import sealing, security_log
 from justpayme.accounts.mail import deliver
 from justpayme.accounts.models import User
 
-NONCE = 12
 KEY_GONE = (
     "Your second step was sealed with a key that is gone. Ask whoever runs JustPayMe to put the "
     "old key back."
@@ -140,18 +136,16 @@ class TotpAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     }
 
     def encrypt(self, text: str) -> str:
-        """AES-GCM with the first key: `key id:base64(nonce + ciphertext)`."""
-        key_id, key = next(iter(settings.TOKEN_KEYS.items()))
-        nonce = os.urandom(NONCE)
-        sealed = AESGCM(key).encrypt(nonce, text.encode(), b"totp")
-        return f"{key_id}:{base64.b64encode(nonce + sealed).decode()}"
+        """`key id:base64(nonce + ciphertext)`, sealed with the first key."""
+        key_id, sealed = sealing.seal(text.encode(), bound_to=b"totp")
+        return f"{key_id}:{base64.b64encode(sealed).decode()}"
 
     def decrypt(self, encrypted_text: str) -> str:
         """Open with the key it was sealed with, which may be an older one. PermissionDenied when
-        that key is gone."""
+        that key is gone, or is another one under the same id."""
         key_id, _, sealed = encrypted_text.partition(":")
-        raw = base64.b64decode(sealed)
-        key = settings.TOKEN_KEYS.get(key_id)
-        if key is None:
-            raise PermissionDenied(KEY_GONE)
-        return AESGCM(key).decrypt(raw[:NONCE], raw[NONCE:], b"totp").decode()
+        try:
+            plain = sealing.unseal(base64.b64decode(sealed), key_id=key_id, bound_to=b"totp")
+        except (sealing.KeyGone, sealing.Tampered):
+            raise PermissionDenied(KEY_GONE) from None
+        return plain.decode()

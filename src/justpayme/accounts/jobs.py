@@ -10,6 +10,8 @@ from django.db import connections as databases
 from django.db import transaction
 from procrastinate.contrib.django import app
 
+from justpayme.accounts import sealing
+
 log = structlog.get_logger(__name__)
 
 SEALED = ("secret", "seed")
@@ -40,7 +42,7 @@ def _seal_again(pk: int) -> bool:
     row = Authenticator.objects.select_for_update().filter(pk=pk).first()
     if row is None:
         return False
-    current = next(iter(settings.TOKEN_KEYS))
+    current = sealing.current_key_id()
     older = {
         name: row.data[name]
         for name in SEALED

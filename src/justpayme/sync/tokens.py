@@ -13,7 +13,6 @@ and no transaction is open while we talk to Xero (I-33, I-34, I-35).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -23,13 +22,12 @@ import httpx2
 import msgspec
 import psycopg
 import structlog
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.db import OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 
+from justpayme.accounts import sealing
 from justpayme.accounts.models import Business
 from justpayme.core.errors import Problem
 from justpayme.runtime.config import CALLBACK_PATH
@@ -79,24 +77,9 @@ def open_client() -> httpx2.Client:
 # --- sealing -----------------------------------------------------------------------------------
 
 
-def seal(pair: _Pair, *, owner: bytes) -> tuple[str, bytes]:
-    """Key id and nonce + ciphertext. `owner` is bound in, so a row cannot be moved to another."""
-    key_id, key = next(iter(settings.TOKEN_KEYS.items()))
-    nonce = os.urandom(12)
-    return key_id, nonce + AESGCM(key).encrypt(nonce, msgspec.json.encode(pair), owner)
-
-
-def unseal(sealed: bytes, *, key_id: str, owner: bytes) -> _Pair:
-    """The pair again. Problem key_missing if this installation lacks the key that sealed it,
-    consent_lost if it was tampered with."""
-    key = settings.TOKEN_KEYS.get(key_id)
-    if key is None:
-        raise Problem("key_missing", f"no key {key_id} for the stored tokens")
-    try:
-        plain = AESGCM(key).decrypt(sealed[:12], sealed[12:], owner)
-    except (InvalidTag, ValueError):
-        raise Problem("consent_lost", "the stored tokens do not open") from None
-    return msgspec.json.decode(plain, type=_Pair)
+def _seal(pair: _Pair, *, owner: bytes) -> tuple[str, bytes]:
+    """Key id and sealed pair. `owner` is bound in, so a row cannot be moved to another."""
+    return sealing.seal(msgspec.json.encode(pair), bound_to=owner)
 
 
 def _owner(business_id: int, xero_user_id: str) -> bytes:
@@ -104,8 +87,17 @@ def _owner(business_id: int, xero_user_id: str) -> bytes:
 
 
 def _open(token_set: TokenSet) -> _Pair:
+    """The pair again. Problem key_missing if this installation lacks the key that sealed it,
+    consent_lost if it was tampered with."""
     owner = _owner(token_set.business_id, token_set.xero_user_id)
-    return unseal(bytes(token_set.sealed), key_id=token_set.key_id, owner=owner)
+    key_id = token_set.key_id
+    try:
+        plain = sealing.unseal(bytes(token_set.sealed), key_id=key_id, bound_to=owner)
+    except sealing.KeyGone:
+        raise Problem("key_missing", f"no key {key_id} for the stored tokens") from None
+    except sealing.Tampered:
+        raise Problem("consent_lost", "the stored tokens do not open") from None
+    return msgspec.json.decode(plain, type=_Pair)
 
 
 def _columns(
@@ -113,7 +105,7 @@ def _columns(
 ) -> dict[str, Any]:
     """The columns of a token set for a fresh pair."""
     owner = _owner(business_id, xero_user_id)
-    key_id, sealed = seal(_Pair(tokens.access, tokens.refresh), owner=owner)
+    key_id, sealed = _seal(_Pair(tokens.access, tokens.refresh), owner=owner)
     return {
         "sealed": sealed,
         "key_id": key_id,
@@ -149,8 +141,7 @@ def rotate_keys() -> int:
 
     A row that no key opens any more is left as it is: its next use finds the consent lost.
     """
-    current = next(iter(settings.TOKEN_KEYS))
-    older = TokenSet.objects.exclude(key_id=current).values_list("pk", flat=True)
+    older = TokenSet.objects.exclude(key_id=sealing.current_key_id()).values_list("pk", flat=True)
     return sum(_seal_again(pk) for pk in list(older))
 
 
@@ -164,7 +155,7 @@ def _seal_again(pk: int) -> bool:
     except Problem as problem:
         log.warning("tokens_not_rotated", token_set=pk, reason=problem.detail)
         return False
-    row.key_id, row.sealed = seal(pair, owner=_owner(row.business_id, row.xero_user_id))
+    row.key_id, row.sealed = _seal(pair, owner=_owner(row.business_id, row.xero_user_id))
     row.save(update_fields=["key_id", "sealed"])
     return True
 
