@@ -20,6 +20,7 @@ FLOORS: tuple[tuple[str, int], ...] = (
     ("justpayme.accounts.access", EDGES),
     ("justpayme.accounts.fields", EDGES),
     ("justpayme.accounts.invitations", EDGES),
+    ("justpayme.accounts.mail", EDGES),
     ("justpayme.accounts.sealing", EDGES),
     ("justpayme.accounts.security_log", EDGES),
     ("justpayme.accounts.tokens", EDGES),

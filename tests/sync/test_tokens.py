@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from smtplib import SMTPRecipientsRefused
 from typing import Any
 
 import pytest
@@ -354,6 +355,26 @@ def test_every_owner_is_told_and_nobody_sees_the_others_address(
     assert lost.mark([row.pk], code="removed_in_xero", now=NOW) == 1
     assert lost.send_notices(NOW) == 1
     assert sorted(m.to for m in mail.outbox) == [["alice@example.com"], ["olive@example.com"]]
+
+
+@pytest.mark.django_db
+def test_when_one_owner_cannot_be_written_to_the_other_is_told_once(
+    world: World, business: Business, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = User.objects.create_user("olive@example.com", None)
+    Membership.objects.create(user=second, business=business, role=Membership.Role.OWNER)
+    row = connected(business, stored(business, sign_in(world)), world, "GB")
+    lost.mark([row.pk], code="consent_lost", now=NOW)
+    send = mail.EmailMessage.send
+
+    def refuse_olive(message: mail.EmailMessage, *args: Any, **kwargs: Any) -> int:
+        if message.to == ["olive@example.com"]:
+            raise SMTPRecipientsRefused({})
+        return send(message, *args, **kwargs)
+
+    monkeypatch.setattr(mail.EmailMessage, "send", refuse_olive)
+    assert [lost.send_notices(NOW) for _ in range(3)] == [1, 0, 0]
+    assert [m.to for m in mail.outbox] == [["alice@example.com"]]
 
 
 @pytest.mark.django_db

@@ -1,4 +1,4 @@
-"""E-mails about accounts that allauth does not send itself. Plain text, our voice."""
+"""E-mails that allauth does not send itself, and how every e-mail leaves. Plain text, our voice."""
 
 from __future__ import annotations
 

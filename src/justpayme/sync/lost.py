@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-import structlog
-from django.conf import settings
-from django.core.mail import send_mail
+from django.core.mail import EmailMessage
 from django.db import transaction
 from django.template.loader import render_to_string
+from django.urls import reverse
 
+from justpayme.accounts.mail import absolute, deliver
 from justpayme.accounts.models import Membership
 from justpayme.core.errors import CATALOGUE
 from justpayme.sync.models import Connection
 
-log = structlog.get_logger(__name__)
+SUBJECT = "Xero has stopped letting us in. Nothing is lost."
 
 
 def mark(connection_ids: Iterable[int], *, code: str, now: datetime) -> int:
@@ -40,8 +40,9 @@ def mark(connection_ids: Iterable[int], *, code: str, now: datetime) -> int:
 def send_notices(now: datetime) -> int:
     """One e-mail per business whose connections were lost and that was not told yet; how many.
 
-    The claim is a conditional update, so of many processes one sends. A mail server that
-    refuses gives the claim back and the next tick tries again.
+    The claim is a conditional update, so of many processes one sends. While no owner can be
+    reached the claim is given back and the next tick tries again; once one was, nobody is
+    written to twice. The pages tell the others.
     """
     waiting = Connection.objects.filter(state=Connection.State.LOST, notified_at=None)
     business_ids = list(waiting.order_by().values_list("business", flat=True).distinct())
@@ -57,23 +58,24 @@ def _notify(business_id: int, now: datetime) -> bool:
         Connection.objects.filter(pk__in=ids).update(notified_at=now)
     if not ids:
         return False
-    try:
-        _send_notice(business_id, Connection.objects.filter(pk__in=ids))
-    except OSError:
-        # Connection errors and SMTP errors are both OSErrors.
+    if not _tell_owners(business_id, Connection.objects.filter(pk__in=ids)):
         Connection.objects.filter(pk__in=ids).update(notified_at=None)
-        log.exception("notice_not_sent", business=business_id)
         return False
     return True
 
 
-def _send_notice(business_id: int, lost: Iterable[Connection]) -> None:
-    """Tell the owners, who alone can reconnect. Names go into the body, never into a header."""
+def _tell_owners(business_id: int, lost: Iterable[Connection]) -> bool:
+    """Write to the owners, who alone can reconnect; False if there are some and none was told.
+
+    Names go into the body, never into a header.
+    """
     owners = Membership.objects.filter(
         business_id=business_id, role=Membership.Role.OWNER, user__is_active=True
-    ).select_related("user")
-    addresses = [owner.user.email for owner in owners]
-    link = f"{settings.JUSTPAYME_BASE_URL}/settings/integrations/"
+    )
+    link = absolute(reverse("integrations:index"))
     body = render_to_string("sync/connection_lost.txt", {"connections": lost, "link": link})
-    for address in addresses:
-        send_mail("Xero has stopped letting us in. Nothing is lost.", body, None, [address])
+    told = [
+        deliver(EmailMessage(SUBJECT, body, None, [address]))
+        for address in owners.values_list("user__email", flat=True)
+    ]
+    return any(told) or not told
