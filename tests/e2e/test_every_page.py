@@ -10,13 +10,20 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page
 from tests.e2e.conftest import ARTEFACTS, Product, sign_in, violations
-from tests.e2e.test_story import allow_and_pick, press_connect, wait_for_import
+from tests.e2e.test_story import (
+    allow_and_pick,
+    expect_after_reloads,
+    press_connect,
+    tenant_of,
+    wait_for_import,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 WIDTHS = {390: 844, 1280: 900}
 SIGNED_OUT = ["/account/login/", "/account/signup/", "/account/password/reset/"]
 ODD = ["/bills/999999999/", "/no-such-page/", "/bills/?q=nothing+is+called+so"]
+OUTCOMES = ["consent_refused", "sign_in_expired", "no_organisation", "permission_missing"]
 NOT_PAGES = re.compile(r"^/(api/v1/openapi\.json|metrics|livez|readyz|static/|account/logout)")
 
 
@@ -87,5 +94,24 @@ def test_every_page_is_accessible_in_both_themes_and_widths(
     assert len(paths) > 25, paths
     for path in [*paths, *ODD]:
         wrong += look(page, product, path)
+    for code in OUTCOMES:
+        wrong += look(page, product, f"/settings/integrations/xero/outcome/{code}/", f"{code}-")
+    organisation = next(p for p in paths if re.fullmatch(r"/settings/integrations/xero/\d+/", p))
+    bill = next(p for p in paths if re.fullmatch(r"/bills/\d+/", p))
+    lose(page, product, organisation)
+    for path in ("/", "/bills/", bill, organisation):
+        wrong += look(page, product, path, "lost-")
+    page.goto(f"{product.url}{organisation}disconnect/")
+    page.get_by_role("button", name="Disconnect, keep my bills").click()
+    for path in ("/", bill, organisation, "/settings/integrations/"):
+        wrong += look(page, product, path, "parted-")
     page.close()
     assert not wrong, "\n".join(wrong)
+
+
+def lose(page: Page, product: Product, organisation: str) -> None:
+    """Somebody disconnects the app inside Xero, and the next sync notices."""
+    product.act("disconnect", tenant=tenant_of(product, "Demo Company (UK)"))
+    page.goto(product.url + organisation)
+    page.get_by_role("button", name="Sync now").click()
+    expect_after_reloads(page, product.url + organisation, "Reconnect Xero")

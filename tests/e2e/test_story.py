@@ -138,7 +138,7 @@ def test_the_whole_story_on_a_phone(product: Product, phone: Page) -> None:
 
 def expect_after_reloads(page: Page, url: str, text: str) -> None:
     """The words appear once the sync has run; without script a person reloads."""
-    for _ in range(40):
+    for _ in range(120):
         if page.get_by_text(text).count():
             return
         page.wait_for_timeout(250)
