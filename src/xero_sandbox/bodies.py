@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
+from xero_sandbox.shapes import to_json
+
 MS_DATE = re.compile(r"^/Date\((-?\d{1,15})(?:[+-]\d{4})?\)/$")
 LARGEST = Decimal(10) ** 13
 """Numbers have at most 13 digits before the point (3.7)."""
@@ -37,7 +39,7 @@ class Fields:
     def text(self, name: str, default: str = "") -> str:
         """Text, or a number as text."""
         value = self._values.get(name.lower(), default)
-        if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        if isinstance(value, bool) or not isinstance(value, str | Decimal):
             _bad(value, name, "String")
         text = str(value)
         if any(ch == "\0" or "\ud800" <= ch <= "\udfff" for ch in text):
@@ -110,8 +112,11 @@ def objects(value: Any, name: str) -> list[Fields]:
 def read(body: bytes, plural: str) -> list[Fields]:
     """The elements of a body: one object, or a list under its plural (3.4)."""
     try:
-        parsed = json.loads(body, parse_float=Decimal, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        parsed = json.loads(
+            body, parse_float=Decimal, parse_int=Decimal, parse_constant=_no_constant
+        )
+        to_json([[[parsed]]])  # a refusal echoes it, so it must be writable as well
+    except (ValueError, ArithmeticError, RecursionError) as error:
         raise BadBody("The request body is not valid JSON") from error
     if not isinstance(parsed, dict):
         raise BadBody(f"The request body must be an object or a list named {plural}")

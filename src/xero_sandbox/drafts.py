@@ -161,7 +161,10 @@ def _numbers(call: Call, row: Fields, line: Line) -> dict[str, object]:
     if "DiscountRate" in row and "DiscountAmount" in row:
         raise Refused("Only one of DiscountRate and DiscountAmount can be specified.")
     if "DiscountRate" in row:
-        changes |= {"discount_rate": row.number("DiscountRate"), "discount_amount": None}
+        rate = row.number("DiscountRate")
+        if not 0 <= rate <= 100:
+            raise Refused("The DiscountRate must be between 0 and 100.")
+        changes |= {"discount_rate": rate, "discount_amount": None}
     if "DiscountAmount" in row:
         amount = shapes.rounded(row.number("DiscountAmount"), 2)
         changes |= {"discount_amount": amount, "discount_rate": None}

@@ -89,8 +89,6 @@ def priced(organisation: Organisation, line: Line, line_amount_types: str) -> Li
             " Quantity must not be less than zero."
         )
     amount = line_total(line)
-    if abs(amount) > MOST:
-        raise Refused(f"The line amount must be no more than {MOST}")
     rate = organisation.tax_rate(line.tax_type or "NONE") / 100
     if line_amount_types == "NoTax":
         tax = ZERO
@@ -109,7 +107,10 @@ def line_total(line: Line) -> Decimal:
         return ZERO
     kept = 1 - (line.discount_rate or Decimal(0)) / 100
     off = line.discount_amount or Decimal(0)
-    return cents(line.quantity * line.unit_amount * kept - off)
+    amount = line.quantity * line.unit_amount * kept - off
+    if abs(amount) > MOST:
+        raise Refused(f"The line amount must be no more than {MOST}")
+    return cents(amount)
 
 
 def with_totals(organisation: Organisation, document: Priced) -> Priced:
@@ -180,6 +181,8 @@ def _edited(
     if invoice.status in ("VOIDED", "DELETED"):
         raise Refused(NOT_MODIFIABLE)
     changes = {k: v for k, v in changes.items() if getattr(invoice, k) != v}
+    if "currency" in changes:
+        changes = {"rate": rate_for(ledger.organisation, str(changes["currency"])), **changes}
     _check_edit(ledger, invoice, changes)
     new = replace(invoice, **changes)
     if changes:
@@ -299,7 +302,7 @@ def create_invoice(
         fields: dict[str, object] = {
             "due_date": None,
             "theme_id": organisation.themes[0].id,
-            "rate": Decimal(1) if currency == organisation.currency else DAY_RATE,
+            "rate": rate_for(organisation, currency),
             **more,
         }
         invoice = Invoice(
@@ -317,6 +320,11 @@ def create_invoice(
         invoice = _checked_new(organisation, invoice)
         store.save(organisation.id, organisation, invoice)
         return invoice
+
+
+def rate_for(organisation: Organisation, currency: str) -> Decimal:
+    """The rate of exchange of a document that brings none (3.7)."""
+    return Decimal(1) if currency == organisation.currency else DAY_RATE
 
 
 def _checked_new(organisation: Organisation, invoice: Invoice) -> Invoice:

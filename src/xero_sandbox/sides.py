@@ -29,6 +29,8 @@ class Side(msgspec.Struct, frozen=True):
 def split(key: str | None) -> Side | None:
     """The side that a path names; numbers with slashes in them stay numbers."""
     parts = (key or "").split("/")
+    if not parts[0]:
+        return None
     if len(parts) > 1 and parts[-1] in NAMES:
         return Side("/".join(parts[:-1]), parts[-1])
     if len(parts) > 2 and parts[-2] == "allocations":

@@ -5,7 +5,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from tests.sandbox.client import NOW, REDIRECT, Xero
+from msgspec.structs import replace
+from tests.sandbox.client import NOW, REDIRECT, WRITE_SCOPES, Xero
 
 from xero_sandbox import FrozenClock, Store, create_app
 from xero_sandbox.model import Contact, sql_guid_key
@@ -126,3 +127,53 @@ def test_a_big_organisation_is_read_in_pages_of_a_thousand(clock: FrozenClock) -
         for p in (1, 2, 3)
     ]
     assert sizes == [1000, 1000, 500]
+
+
+def test_writes_notes_and_kept_answers_survive_and_refused_ones_do_not(
+    file: Path, clock: FrozenClock
+) -> None:
+    """3.5, 3.6: a refused call leaves nothing, in the file neither."""
+    first = Store(file)
+    seed(first, 1, NOW)
+    xero = open_xero(first, clock)
+    xero.connect(scope=WRITE_SCOPES)
+    key = {"Idempotency-Key": "kept"}
+    made = xero.write("PUT", "Contacts", {"Name": "Kept"}, headers=key)
+    xero.write("PUT", "Invoices/INV-0001/History", {"Details": "a note"})
+    rows = [{"Name": "Taken back"}, {"Name": ""}]
+    assert xero.write("PUT", "Contacts", {"Contacts": rows}).status_code == 400
+    assert xero.write("POST", "Contacts", {"Name": "Kept", "FirstName": "Ann"}).status_code == 200
+    first.close()
+
+    second = Store(file)
+    again = open_xero(second, clock)
+    again.access = xero.access
+    assert again.write("PUT", "Contacts", {"Name": "Kept"}, headers=key).content == made.content
+    notes = again.get("Invoices/INV-0001/History").json()["HistoryRecords"]
+    assert [note["Details"] for note in notes] == ["a note"]
+    tenant = xero.tenant()
+    for store in (first, second):
+        contacts = store.ledgers[tenant].contacts
+        assert "Taken back" not in {c.name for c in contacts.rows.values()}
+        assert len(contacts.by_id) == len(contacts.by_updated) == len(contacts.rows)
+    assert first.ledgers[tenant].contacts.rows == second.ledgers[tenant].contacts.rows
+    second.close()
+
+
+def fail_inside(store: Store, tenant: str, contact: Contact) -> None:
+    with store.together(tenant):
+        store.save(tenant, contact)
+        raise ZeroDivisionError
+
+
+def test_an_inner_failure_keeps_what_the_outer_has_saved(clock: FrozenClock) -> None:
+    store = Store()
+    seed(store, 1, NOW)
+    tenant, ledger = next(iter(store.ledgers.items()))
+    old = next(iter(ledger.contacts.rows.values()))
+    with store.together(tenant):
+        store.save(tenant, replace(old, first_name="outer"))
+        with pytest.raises(ZeroDivisionError):
+            fail_inside(store, tenant, replace(old, first_name="inner", updated=clock.now()))
+        assert ledger.contacts.rows[old.id].first_name == "outer"
+    assert ledger.contacts.rows[old.id] == replace(old, first_name="outer")

@@ -328,6 +328,8 @@ def test_unit_amounts_have_four_places_only_when_asked(writer: Xero) -> None:
         ),
         ({"TaxType": "TAX001"}, "The TaxType code 'TAX001' does not exist"),
         ({"UnitAmount": "9999999999.99"}, "The line amount must be no more than"),
+        ({"UnitAmount": "9e12", "Quantity": "9e12"}, "The line amount must be no more than"),
+        ({"DiscountRate": 101}, "The DiscountRate must be between 0 and 100."),
         ({"DiscountRate": 5, "DiscountAmount": 1}, "Only one of"),
         ({"Description": "x" * 4_001}, "The line description"),
     ],
@@ -390,6 +392,8 @@ def test_a_missing_date_is_today_where_the_organisation_is(
         '{"Type": "ACCREC", "SentToContact": "yes"}', '{"Type": "ACCREC", "Status": true}',
         '{"Type": "ACCREC", "Reference": {"a": 1}}', '{"Type": "ACCREC", "Reference": "\\ud800"}',
         '{"Type": "ACCREC", "Date": "/Date(999999999999999)/"}',
+        '{"Type": "ACCREC", "Foo": "\\ud800"}', '{"Foo": 1e99999999999999999999}',
+        '{"Foo": ' + "[" * 3_000 + "]" * 3_000 + "}",
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_error_14(writer: Xero, raw: str) -> None:
@@ -413,6 +417,7 @@ def test_currencies_must_be_subscribed(writer: Xero) -> None:
     assert refusal(answer) == ["Organisation is not subscribed to currency USD"]
     made = put(writer, CurrencyCode="EUR", CurrencyRate="1.2345678")
     assert (made["CurrencyCode"], made["CurrencyRate"]) == ("EUR", 1.234568)
+    assert post(writer, made, CurrencyCode="GBP")["CurrencyRate"] == 1
 
 
 @pytest.mark.parametrize(

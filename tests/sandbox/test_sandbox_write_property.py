@@ -156,3 +156,41 @@ def test_money_agrees_after_any_writes(
     read = one.get(f"Invoices/{stored.id}").json(parse_float=Decimal)["Invoices"][0]
     due = read["Total"] - read["AmountPaid"] - read["AmountCredited"]
     assert read["AmountDue"] == (0 if stored.status in ("VOIDED", "DELETED") else due)
+
+
+NAMES = (
+    "Type", "Contact", "ContactID", "Name", "LineItems", "LineItemID", "Quantity", "UnitAmount",
+    "TaxAmount", "Date", "Status", "InvoiceNumber", "CurrencyRate", "Invoice", "Account", "Code",
+    "Amount", "BankAmount", "Phones", "ContactPersons", "Details", "Tracking", "Other",
+)  # fmt: skip
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=9)
+    | st.sampled_from(("ACCREC", "PAID", "AUTHORISED", "2026-11-22", "/Date(0)/", "1e400")),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=5)
+    ),
+    max_leaves=12,
+)
+ADDRESSES = st.sampled_from(
+    ("Invoices", "Contacts", "Payments", "Invoices/INV-0001", "Invoices/INV-0001/History")
+)
+
+
+@CALM
+@given(
+    method=st.sampled_from(("PUT", "POST")),
+    path=ADDRESSES,
+    sent=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6),
+    summarise=st.sampled_from(("true", "false")),
+)
+def test_no_body_breaks_the_program(
+    one: Xero, method: str, path: str, sent: dict, summarise: str
+) -> None:
+    answer = one.write(method, path, sent, summarizeErrors=summarise)
+    assert answer.status_code in (200, 400, 501), answer.text
+    if answer.status_code != 501:
+        assert answer.json()
