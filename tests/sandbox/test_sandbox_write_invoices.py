@@ -177,6 +177,8 @@ def test_lines_change_by_id_and_go_when_not_mentioned(writer: Xero) -> None:
     assert changed["Total"] == 264
     stranger = [{"LineItemID": "11111111-2222-4333-8444-555555555555", "UnitAmount": 1}]
     assert "LineItemID" in refused(writer, made, LineItems=stranger)[0]
+    twice = [{"LineItemID": kept}, {"LineItemID": kept}]
+    assert "LineItemID" in refused(writer, made, LineItems=twice)[0]
     assert refused(writer, made, LineItems=[]) == ["One or more line items must be specified"]
 
 
