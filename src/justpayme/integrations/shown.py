@@ -245,6 +245,8 @@ def progress(connection: Connection, run: Run | None, bills: int, now: datetime)
 def _told(run: Run | None) -> str:
     if run is None:
         return "Starting"
+    if run.expected is None and run.read:
+        return f"{counted(run.read, 'invoice')} read"
     if run.expected is None:
         return "Asking Xero how many there are"
     return f"{run.read:,} of {counted(run.expected, 'invoice')}"
