@@ -6,7 +6,7 @@ import ast
 import gzip
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import httpx2
@@ -14,6 +14,7 @@ import pytest
 from tests.generated import ROOT
 from tests.xero.pages import CONTACT_ID, INVOICE_ID, encoded, invoice, page
 
+from justpayme.core.cursor import Slice
 from justpayme.core.errors import Problem
 from justpayme.xero import client as client_module
 from justpayme.xero import limits
@@ -140,12 +141,43 @@ def test_an_import_asks_in_the_order_of_ids_and_without_a_time() -> None:
             {"where": 'Type=="ACCRECCREDIT"', "order": "UpdatedDateUTC ASC"},
         ),
         (
+            lambda c: c.payments(1, None, True, Slice(None, date(2024, 1, 1))),
+            "Payments",
+            {"where": 'PaymentType=="ACCRECPAYMENT" AND Date < DateTime(2024, 01, 01)'},
+        ),
+        (
+            lambda c: c.credit_notes(1, None, True, Slice(date(2026, 11, 22), None), 2),
+            "CreditNotes",
+            {
+                "where": 'Type=="ACCRECCREDIT" AND Date >= DateTime(2026, 11, 22)',
+                "pageSize": str(PAGE_SIZE - 2),
+            },
+        ),
+        (
+            lambda c: c.invoices(1, None, True, Slice(date(2024, 1, 1), date(2025, 1, 1))),
+            "Invoices",
+            {
+                "where": 'Type=="ACCREC" AND Date >= DateTime(2024, 01, 01)'
+                " AND Date < DateTime(2025, 01, 01)",
+                "order": "InvoiceID ASC",
+                "unitdp": "4",
+            },
+        ),
+        (
             lambda c: c.invoices_by_id([INVOICE_ID, CONTACT_ID]),
             "Invoices",
             {"IDs": f"{INVOICE_ID},{CONTACT_ID}", "unitdp": "4"},
         ),
     ],
-    ids=["contacts", "payments", "credit notes", "invoices by id"],
+    ids=[
+        "contacts",
+        "payments",
+        "credit notes",
+        "payments before a day",
+        "credit notes from a day on, on overlapping pages",
+        "invoices of a year",
+        "invoices by id",
+    ],
 )
 def test_other_lists_ask_for_what_is_ours(
     call: Callable[[XeroClient], Page[Any]], name: str, wanted: dict[str, str]

@@ -25,7 +25,11 @@ def refused(title: str, status: int, detail: str) -> bytes:
 EXPIRED = "TokenExpired: token expired at 11/22/2026 10:00:00"
 LOWER = json.dumps({"title": "Unauthorized", "detail": "AuthorizationUnsuccessful"}).encode()
 VALIDATION = json.dumps({"ErrorNumber": 10, "Type": "ValidationException"}).encode()
-HIGH = b'{"ErrorNumber": 16, "Type": "HighVolumeException", "Message": "over 100000"}'
+HIGH = b'{"ErrorNumber": 51, "Type": "HighVolumeException", "Message": "..."}'
+HIGH_IN_PROSE = (
+    b"Your request is not filtering payments efficiently, given the extremely high volume for"
+    b" this organisation."
+)
 
 Case = tuple[int, dict[str, str], bytes, str]
 
@@ -81,6 +85,7 @@ CASES: dict[str, Case] = {
     "bad gateway": (502, {}, b"<html>", "xero_unavailable"),
     "gateway timeout": (504, {}, b"", "xero_unavailable"),
     "too many records": (400, {}, HIGH, "too_many_records"),
+    "too many records, in prose": (400, {}, HIGH_IN_PROSE, "too_many_records"),
     "bad query": (400, {}, VALIDATION, "refused_request"),
     "not found, as HTML": (404, {}, b"<html>", "refused_request"),
     "precondition": (412, {}, b"", "refused_request"),

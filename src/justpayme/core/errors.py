@@ -110,9 +110,9 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             "too_many_records",
             Next.RETRY,
-            "Xero holds more invoices than it gives in one question.",
+            "Xero holds more than it gives in one question, and we can't ask for less.",
             _SAFE,
-            "This organisation is larger than we can import today. Tell us.",
+            "It takes very many contacts, invoices of one day or changes at once. Tell us.",
             fixer="us",
         ),
         Entry(

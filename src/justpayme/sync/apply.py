@@ -88,6 +88,8 @@ def apply_invoices(
     """Write one page of invoices and move the cursor, or do neither.
 
     `unchanged`: invoices of the page that are byte for byte what we hold, already left out.
+    `expected`: how many invoices there are, None if nobody knows; a page read again by id
+    (`position` None) does not change it.
     `voided`: bills that earlier pages of this run voided.
     Raises Problem: "stopped" if this run may not write any more, "mass_void" before the first
     write of a page that voids too much.
@@ -100,7 +102,7 @@ def apply_invoices(
         plan.tally.read += len(page) + unchanged
         plan.tally.unchanged += unchanged
         move(connection, endpoint, position)
-        _count(run, plan.tally, expected)
+        _count(run, plan.tally, {"expected": expected} if position else {})
     return plan.tally
 
 
@@ -399,10 +401,8 @@ WHERE payment.connection_id = %s AND payment.kind = 'payment'
 """
 
 
-def _count(run: Run, tally: Tally, expected: int | None) -> None:
-    """Add a page's figures to the run's row, in the page's own transaction."""
+def _count(run: Run, tally: Tally, told: Mapping[str, int | None]) -> None:
+    """Add a page's figures to the run's row, in the page's own transaction; `told` replaces."""
     names = ("read", "created", "changed", "unchanged", "skipped", "drift")
     added: dict[str, Any] = {name: F(name) + getattr(tally, name) for name in names}
-    if expected is not None:
-        added["expected"] = expected
-    Run.objects.filter(pk=run.pk).update(**added)
+    Run.objects.filter(pk=run.pk).update(**added, **told)

@@ -239,7 +239,8 @@ class Cursor(models.Model):
 class Run(models.Model):
     """One sync run of one organisation: why it ran, what it did and used, how it ended.
 
-    `expected` is the number of invoices of a first import, once Xero has told it.
+    `expected` is the number of invoices of a first import, once Xero has told it;
+    unknown while invoices are read in slices of dates (core/cursor.py).
     A run writes only while its own row says *running*: a worker that was paused and
     replaced finds its row *abandoned* and stops (I-42).
     """

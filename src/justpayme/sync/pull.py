@@ -16,7 +16,7 @@ import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +30,7 @@ from justpayme.sync.apply import Incoming
 from justpayme.sync.bulk import LinkRow
 from justpayme.sync.models import Connection, Cursor, Record, Run
 from justpayme.sync.records import Said
+from justpayme.sync.slicing import Fetch, next_page
 from justpayme.xero import wire
 from justpayme.xero.client import IDS_PER_CALL, Clock, Page, XeroClient
 from justpayme.xero.translate import (
@@ -123,7 +124,13 @@ class Pull:
                 ),
             )
 
-        self._pages("contacts", self.client.contacts, write, _contact_key)
+        self._pages("contacts", self._contacts_page, write, _contact_key, today=None)
+
+    def _contacts_page(
+        self, page: int, since: datetime | None, by_id: bool, *slices: object
+    ) -> Page[wire.Contact]:
+        """Contacts have no date, so there are never `slices`."""
+        return self.client.contacts(page, since, by_id)
 
     def _payments(self, endpoint: str) -> None:
         """Payments, and again the invoices of bills that disagree with them: before the cursor
@@ -132,7 +139,7 @@ class Pull:
         def write(page: Page[wire.Payment], position: cursors.Position) -> None:
             fresh: Sequence[wire.Payment] = page.rows
             if endpoint == "payments":
-                fresh = self._fresh(Record.Kind.PAYMENT, page.rows, _payment_key)
+                fresh = self._fresh(Record.Kind.PAYMENT, page.rows, payment_key)
             if fresh:
                 self._check_organisation()
             self._read_again(apply.disagreeing(self.run.connection, fresh))
@@ -143,13 +150,13 @@ class Pull:
                 lambda: apply.apply_payments(self.run, fresh, endpoint=endpoint, position=position),
             )
 
-        self._pages(endpoint, self.client.payments, write, _payment_key)
+        self._pages(endpoint, self.client.payments, write, payment_key, today=self._today())
 
     def _invoices(self, endpoint: str) -> None:
         def write(page: Page[msgspec.Raw], position: cursors.Position) -> None:
             self._apply_invoices(page, endpoint, position)
 
-        self._pages(endpoint, self.client.invoices, write, _invoice_key)
+        self._pages(endpoint, self.client.invoices, write, invoice_key, today=self._today())
 
     def _credits(self) -> None:
         """Again the invoices of bills that lack a credit which a credit note says they got."""
@@ -158,7 +165,11 @@ class Pull:
             self._read_again(apply.missing_credits(self.run.connection, page.rows))
             apply.move_only(self.run, "audit-credits", position)
 
-        self._pages("audit-credits", self.client.credit_notes, write, _credit_key)
+        fetch = self.client.credit_notes
+        self._pages("audit-credits", fetch, write, credit_key, today=self._today())
+
+    def _today(self) -> date:
+        return self.clock.now().date()
 
     def _read_again(self, invoice_ids: Iterable[str]) -> None:
         """Read these invoices by id: another answer of Xero's says that they changed."""
@@ -189,7 +200,7 @@ class Pull:
             now=self.clock.now(),
             endpoint=endpoint,
             position=position,
-            expected=page.items if importing and position else None,
+            expected=page.items if importing and page.dates is None else None,
             voided=self.voided,
         )
         self.voided += tally.voided
@@ -197,15 +208,16 @@ class Pull:
     def _pages(
         self,
         endpoint: str,
-        fetch: Callable[[int, datetime | None, bool], Page[Any]],
+        fetch: Fetch[Any],
         write: Callable[[Page[Any], cursors.Position], None],
         key: Callable[[Any], Key],
+        *,
+        today: date | None,
     ) -> None:
         """Ask and write until the cursor says that this endpoint is read."""
         position = load(self.run.connection, endpoint)
         for _ in range(MOST_PAGES):
-            ask = cursors.request(position)
-            page = fetch(ask.page, ask.since, ask.by_id)
+            page, position = next_page(fetch, position, today)
             position, complete = cursors.advance(position, _answer(page, key))
             if complete and endpoint.startswith("audit-"):
                 position = cursors.Position()  # the next audit starts at its first page again
@@ -273,21 +285,21 @@ def _contact_key(row: wire.Contact) -> Key:
     return Key(row.contact_id.lower(), row.updated)
 
 
-def _payment_key(row: wire.Payment) -> Key:
+def payment_key(row: wire.Payment) -> Key:
     return Key(row.payment_id.lower(), row.updated)
 
 
-def _credit_key(row: wire.CreditNote) -> Key:
+def credit_key(row: wire.CreditNote) -> Key:
     return Key(row.credit_note_id.lower(), row.updated)
 
 
-def _invoice_key(raw: msgspec.Raw) -> Key:
+def invoice_key(raw: msgspec.Raw) -> Key:
     head = wire.decode(Head, raw)
     return Key(head.invoice_id.lower(), head.updated)
 
 
 def _keyed(rows: Sequence[msgspec.Raw]) -> list[tuple[msgspec.Raw, Key]]:
-    return [(raw, _invoice_key(raw)) for raw in rows]
+    return [(raw, invoice_key(raw)) for raw in rows]
 
 
 def _answer(page: Page[Any], key: Callable[[Any], Key]) -> cursors.Answer:
@@ -298,7 +310,7 @@ def _answer(page: Page[Any], key: Callable[[Any], Key]) -> cursors.Answer:
     if any(k.updated is None for k in keys):
         raise Problem("wrong_shape", "an object without UpdatedDateUTC")
     rows = tuple((k.updated, zlib.crc32(f"{k.id} {k.updated}".encode())) for k in keys if k.updated)
-    return cursors.Answer(rows, page.pages, page.said_at)
+    return cursors.Answer(rows, page.pages, page.said_at, tuple(k.id for k in keys))
 
 
 def _incoming(connection: Connection, raw: msgspec.Raw, digest: bytes, known: bool) -> Incoming:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date
 from decimal import Decimal
 from typing import TypeVar
 from uuid import UUID
@@ -16,12 +16,16 @@ from uuid import UUID
 import msgspec
 
 from justpayme.bills.models import Bill
+from justpayme.core import cursor as cursors
 from justpayme.core.bill import Status
+from justpayme.core.errors import Problem
 from justpayme.core.merge import changes
 from justpayme.sync import calls, clients
 from justpayme.sync.models import Connection, Link
+from justpayme.sync.pull import MOST_PAGES, Key, credit_key, invoice_key, payment_key
+from justpayme.sync.slicing import Fetch, next_page
 from justpayme.xero import wire
-from justpayme.xero.client import Clock, Page, XeroClient
+from justpayme.xero.client import Clock, XeroClient
 from justpayme.xero.translate import in_scope, to_bill, to_credits, to_payment
 
 T = TypeVar("T")
@@ -59,27 +63,32 @@ def verify(connection: Connection, clock: Clock) -> Report:
     report = Report(connection.name)
     seen: set[UUID] = set()
     settled: dict[str, Decimal] = {}
+    today = clock.now().date()
     with calls.client_of(connection, clock) as client:
-        for page in _pages(client.invoices):
+        for page in _pages(client.invoices, invoice_key, today):
             _compare_page(
                 connection, [wire.decode(wire.Invoice, raw) for raw in page], report, seen
             )
-        _add_up(client, settled)
+        _add_up(client, settled, today)
         report.calls = client.usage.calls
     _report_unseen(connection, seen, report)
     _report_unsettled(connection, settled, report)
     return report
 
 
-def _pages(fetch: Callable[[int, datetime | None, bool], Page[T]]) -> Iterator[tuple[T, ...]]:
-    """Every page of an endpoint in its stable order."""
-    number = 1
-    while True:
-        page = fetch(number, None, True)
-        yield page.rows
-        if number >= page.pages:
+def _pages(fetch: Fetch[T], key: Callable[[T], Key], today: date) -> Iterator[list[T]]:
+    """Every page of an endpoint as a first import asks for them, each object once."""
+    position, met = cursors.Position(), set[str]()
+    for _ in range(MOST_PAGES):
+        page, position = next_page(fetch, position, today)
+        ids = tuple(key(row).id for row in page.rows)
+        yield [row for row, found in zip(page.rows, ids, strict=True) if found not in met]
+        met.update(ids)
+        answer = cursors.Answer((), page.pages, page.said_at, ids)
+        position, complete = cursors.advance(position, answer)
+        if complete:
             return
-        number += 1
+    raise Problem("stopped", "a list had no end")
 
 
 def _compare_page(
@@ -124,13 +133,13 @@ def _differences(
         )
 
 
-def _add_up(client: XeroClient, settled: dict[str, Decimal]) -> None:
+def _add_up(client: XeroClient, settled: dict[str, Decimal], today: date) -> None:
     """Money that came off each invoice, from Xero's payments and credit notes themselves."""
-    for payments in _pages(client.payments):
+    for payments in _pages(client.payments, payment_key, today):
         for fact in map(to_payment, payments):
             if fact.live:
                 _add(settled, fact.invoice_id, fact.amount)
-    for notes in _pages(client.credit_notes):
+    for notes in _pages(client.credit_notes, credit_key, today):
         for invoice_id, credit in (pair for note in notes for pair in to_credits(note)):
             _add(settled, invoice_id, credit.amount)
 

@@ -31,8 +31,8 @@ def classify(
         return _unauthorised(status, body)
     if status >= 500:
         return _unavailable(status, body)
-    if status == 400 and b"HighVolume" in body:
-        # The kind is only in the text of the 400 (xero-facts 3.1; xero-python #148).
+    if status == 400 and (b"HighVolume" in body or b"high volume" in body):
+        # The kind is only in the text of the 400, and payments say it in prose (xero-facts 3.1).
         return Problem("too_many_records", _excerpt(body))
     return Problem("refused_request", f"HTTP {status}: {_excerpt(body)}")
 
