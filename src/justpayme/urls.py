@@ -1,13 +1,11 @@
-"""Every address of the web application, by the room that answers it."""
+"""Every address of the web application, by the room that answers it.
+
+Health checks are answered before any of these: `justpayme.api.middleware.PROBES`.
+"""
 
 from django.urls import include, path
 
-from justpayme.api import ops
-
 urlpatterns = [
-    path("livez", ops.livez, name="livez"),
-    path("readyz", ops.readyz, name="readyz"),
-    path("metrics", ops.metrics, name="metrics"),
     path("api/v1/", include("justpayme.api.urls")),
     path("settings/", include("justpayme.integrations.urls")),
     path("", include("justpayme.accounts.urls")),

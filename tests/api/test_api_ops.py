@@ -77,6 +77,14 @@ def test_readyz_is_503_without_a_database(worker: None) -> None:
     assert checks(answer) == {"database": False, "migrations": False, "worker": False, "disk": True}
 
 
+def test_readyz_is_503_with_a_database_that_is_only_read(worker: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL transaction_read_only = on")
+    answer = Browser().get("/readyz")
+    assert answer.status_code == 503
+    assert "read-only" in answer.json()["checks"]["database"]["detail"]
+
+
 def test_readyz_is_503_when_no_worker_was_heard(worker: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '2 min'")

@@ -58,9 +58,6 @@ CLIENT = {"client_id": "client"}
 ORGANISATION = {"organisation_id": "connection"}
 
 ROWS: dict[str, Row] = {
-    "livez": _page(EVERYBODY),
-    "readyz": _page(EVERYBODY),
-    "metrics": _page(EVERYBODY),
     "theme/": _page(post=EVERYBODY),
     # --- pages: bills and clients
     "": _page(MEMBERS),

@@ -105,7 +105,7 @@ def _outcomes() -> dict[str, dict[str, str | bool]]:
 
 
 def _unknown() -> str:
-    raise NotReady("Not known without the database.")
+    raise NotReady("Not known without a database that can be written to.")
 
 
 def _outcome(check: Callable[[], str]) -> dict[str, str | bool]:
@@ -118,8 +118,9 @@ def _outcome(check: Callable[[], str]) -> dict[str, str | bool]:
 
 
 def _database() -> str:
-    _one("SELECT 1")
-    return "The database answers."
+    if _one("SELECT (current_setting('transaction_read_only') = 'on')::int"):
+        raise NotReady("The database is read-only: a standby, or closed to writing by somebody.")
+    return "The database answers, and can be written to."
 
 
 def _migrations() -> str:
