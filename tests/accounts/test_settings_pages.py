@@ -12,6 +12,7 @@ from django.utils import timezone
 from tests.fixtures.cast import PASSWORD, join
 
 from justpayme.accounts import actions
+from justpayme.accounts.fields import time_zones
 from justpayme.accounts.models import (
     ApiToken,
     Business,
@@ -105,7 +106,7 @@ def test_roles_are_checked_beneath_the_pages_too(alice: User, bob: User, vera: U
             ),
             lambda who=who: actions.withdraw_invitation(membership=who, pk=1),
             lambda who=who: actions.change_role(membership=who, pk=target, role="viewer"),
-            lambda who=who: actions.remove_member(membership=who, pk=target),
+            lambda who=who: actions.remove_member(membership=who, pk=target, now=now),
             lambda who=who: actions.create_token(membership=who, name="x"),
             lambda who=who: actions.revoke_token(membership=who, pk=1, now=now),
         ]
@@ -188,6 +189,27 @@ def test_bad_names_are_refused_with_a_sentence(alice: User, name: str) -> None:
     assert 'id="id_name-error"' in answer.content.decode()
     alice.refresh_from_db()
     assert alice.name == "Alice"
+
+
+def test_time_zones_are_offered_by_their_present_names() -> None:
+    offered = dict(time_zones())
+    assert {"Europe/London", "Asia/Kolkata", "America/New_York", "UTC"} <= offered.keys()
+    assert not offered.keys() & {"US/Arizona", "Asia/Calcutta", "Australia/ACT", "Etc/GMT+5"}
+    assert len(offered) > 300
+
+
+def test_a_business_keeps_a_time_zone_that_is_no_longer_offered(
+    alice: User, business: Business
+) -> None:
+    business.time_zone = "US/Arizona"
+    business.save()
+    assert '<option value="US/Arizona" selected>' in (
+        as_user(alice).get("/settings/business/").content.decode()
+    )
+    values = {"name": "Moved", "currency": "GBP", "time_zone": "US/Arizona"}
+    assert as_user(alice).post("/settings/business/", values).status_code == 302
+    business.refresh_from_db()
+    assert (business.name, business.time_zone) == ("Moved", "US/Arizona")
 
 
 def test_owner_changes_the_business(alice: User, business: Business) -> None:

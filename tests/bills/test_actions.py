@@ -1,7 +1,7 @@
 """What people may do to bills, clients and payments, and what is refused."""
 
 import threading
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -22,6 +22,8 @@ from tests.bills.given import (
     linked,
 )
 
+from justpayme.accounts.models import Business
+from justpayme.bills import currencies
 from justpayme.bills.actions import (
     AlreadyDone,
     Changed,
@@ -230,6 +232,20 @@ def test_a_bill_is_paid_exactly_when_nothing_is_outstanding(alice):
     payment_record(act=act(alice), bill_id=bill.pk, entry=paying("100"))
     bill.refresh_from_db()
     assert (bill.status, bill.outstanding, bill.fully_paid_on) == (Status.PAID, 0, TODAY)
+
+
+def test_a_bill_of_nothing_is_paid_on_the_day_of_the_business(alice):
+    Business.objects.update(time_zone="Pacific/Auckland")
+    late = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
+    entry = bill_entry(a_client(alice), lines=(line(unit_amount=Decimal(0)),))
+    bill = bill_create(act=act(alice, now=late), entry=entry, approve=True)
+    assert (bill.status, bill.fully_paid_on) == (Status.PAID, date(2026, 11, 23))
+
+
+def test_an_amount_in_a_refusal_is_never_rounded(alice):
+    assert currencies.text(Decimal("0.0049"), "GBP") == "£0.0049"
+    assert currencies.text(Decimal("1234.5"), "GBP") == "£1,234.50"
+    assert currencies.text(Decimal("1500"), "JPY") == "JP¥1,500"
 
 
 def test_removing_a_payment_makes_the_bill_owed_again(alice):

@@ -11,7 +11,8 @@ from django.template import engines
 from django.template.loader import render_to_string
 
 from justpayme.core.badge import BADGES
-from justpayme.web.format import day, moment, money, zone
+from justpayme.core.zones import zone
+from justpayme.web.format import day, moment, money
 
 NOW = datetime(2026, 11, 19, 14, 32, tzinfo=UTC)
 HOSTILE = "</p><script>alert(1)</script>"

@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from justpayme.web.format import day, moment, money, quantity, typed_money, zone
+from justpayme.core.zones import zone
+from justpayme.web.format import day, moment, money, quantity, typed_money
 
 LONDON = ZoneInfo("Europe/London")
 NOW = datetime(2026, 11, 19, 14, 32, tzinfo=UTC)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from justpayme.accounts import security_log, tokens
 from justpayme.accounts.access import check_may_manage
@@ -61,9 +60,11 @@ def create_person(
     *, email: str, password: str | None, name: str = "", business: Business, role: str
 ) -> User:
     """Add a person with a role, without an e-mail (the command line does this)."""
-    if User.objects.filter(email=email.strip().lower()).exists():
-        raise Refused(f"{email} already has an account. Choose another address.")
-    user = User.objects.create_user(email, password, name=name)
+    try:
+        with transaction.atomic():
+            user = User.objects.create_user(email, password, name=name)
+    except IntegrityError:
+        raise Refused(f"{email} already has an account. Choose another address.") from None
     Membership.objects.create(user=user, business=business, role=role)
     security_log.record(action="member_added", business=business, user=user, role=role)
     return user
@@ -186,14 +187,16 @@ def change_role(*, membership: Membership, pk: int, role: str, address: str = ""
 
 
 @transaction.atomic
-def remove_member(*, membership: Membership, pk: int, address: str = "") -> Membership:
+def remove_member(
+    *, membership: Membership, pk: int, now: datetime, address: str = ""
+) -> Membership:
     """Take a person out of the business, with her tokens for it; her account stays."""
     check_may_manage(membership)
     target = _member(membership, pk)
     _keep_an_owner(target)
     ApiToken.objects.filter(
         business_id=target.business_id, user=target.user, revoked_at=None
-    ).update(revoked_at=timezone.now())
+    ).update(revoked_at=now)
     target.delete()
     security_log.record(
         action="member_removed",

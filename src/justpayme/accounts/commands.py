@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
 
-from justpayme.accounts import actions
+from justpayme.accounts import actions, security_log
 from justpayme.accounts.fields import check_visible
 from justpayme.accounts.models import Business, Membership, User
 from justpayme.runtime.command import OK, USAGE, Command, CommandError
@@ -73,6 +73,8 @@ def _create(arguments: Namespace, password: str) -> tuple[User, Business, bool]:
         business=business,
         role=arguments.role,
     )
+    if made:
+        security_log.record(action="business_created", business=business, user=user)
     return user, business, made
 
 

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
+from babel.core import get_global
 from django import forms
 from django.core.exceptions import ValidationError
 
@@ -41,6 +42,10 @@ class NameField(forms.CharField):
 
 @cache
 def time_zones() -> list[tuple[str, str]]:
-    """Every place name with a zone ("Europe/London"), in the order of the alphabet."""
-    names = sorted(n for n in available_timezones() if "/" in n and not n.startswith("Etc/"))
+    """Every place with a zone, by its present name ("Asia/Kolkata", not "Asia/Calcutta").
+
+    CLDR knows which names are places of a territory and which are only other names for one.
+    """
+    places = get_global("zone_territories").keys() - get_global("zone_aliases").keys()
+    names = sorted(n for n in available_timezones() & places if not n.startswith("Etc/"))
     return [(name, name.replace("_", " ")) for name in (*names, "UTC")]

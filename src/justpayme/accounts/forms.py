@@ -36,7 +36,11 @@ class BusinessForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name, choices in (("currency", currencies.choices()), ("time_zone", time_zones())):
+        zones = time_zones()
+        own = self.initial.get("time_zone", "")
+        if own and own not in dict(zones):  # stored under an older name: it stays a choice
+            zones = [(own, own.replace("_", " ")), *zones]
+        for name, choices in (("currency", currencies.choices()), ("time_zone", zones)):
             cast(forms.ChoiceField, self.fields[name]).choices = choices
 
 

@@ -42,7 +42,8 @@ from justpayme.accounts.mail import send_invitation
 from justpayme.accounts.middleware import choose
 from justpayme.accounts.models import Invitation
 from justpayme.accounts.security_log import address_of
-from justpayme.web.format import moment, zone
+from justpayme.core.zones import zone
+from justpayme.web.format import moment
 
 GET_POST = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -236,7 +237,9 @@ def member_remove(request: BusinessRequest, pk: int) -> HttpResponse:
 
 
 def _remove(request: BusinessRequest, pk: int) -> None:
-    actions.remove_member(membership=request.membership, pk=pk, address=address_of(request))
+    actions.remove_member(
+        membership=request.membership, pk=pk, now=timezone.now(), address=address_of(request)
+    )
 
 
 @require_safe

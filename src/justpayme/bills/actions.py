@@ -44,6 +44,7 @@ from justpayme.core.entry import (
     payment_problems,
 )
 from justpayme.core.totals import PricedLine, Totals, add_up, rate_of, rate_text
+from justpayme.core.zones import zone
 from justpayme.sync.models import ClientLink, Connection, Link
 
 FORMS_KEPT_FOR = timedelta(days=2)
@@ -91,6 +92,11 @@ class Act:
     @property
     def business_id(self) -> int:
         return self.membership.business_id
+
+    @property
+    def today(self) -> date:
+        """The calendar day where the business is."""
+        return self.now.astimezone(zone(self.membership.business.time_zone)).date()
 
 
 # --- clients -----------------------------------------------------------------------------------
@@ -516,7 +522,7 @@ def _settle(bill: Bill, act: Act) -> None:
 
 def _last_paid(bill: Bill, act: Act) -> date:
     days = [payment.on for payment in bill.payments.all() if payment.on]
-    return max(days, default=act.now.date())
+    return max(days, default=act.today)
 
 
 # --- history -----------------------------------------------------------------------------------

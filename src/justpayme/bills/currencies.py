@@ -32,8 +32,8 @@ def digits(code: str) -> int:
 
 
 def text(amount: Decimal, code: str) -> str:
-    """An amount inside a sentence: "£1,234.50"."""
-    return format_currency(amount, code, locale=LOCALE)
+    """An amount inside a sentence: "£1,234.50"; decimals beyond the currency's are never cut."""
+    return format_currency(amount, code, locale=LOCALE, decimal_quantization=False)
 
 
 def _in_use() -> set[str]:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db.models import (
     Case,
@@ -37,6 +36,7 @@ from justpayme.bills import paging
 from justpayme.bills.models import FAR, Bill, Client, ClientHistory, HistoryEntry, Line, Payment
 from justpayme.bills.paging import Key, Page
 from justpayme.core.bill import ZERO, Status, shown_status
+from justpayme.core.zones import zone
 from justpayme.sync.models import IN_USE, ClientLink, Connection, Link
 
 PAGE = 25
@@ -101,21 +101,12 @@ class Books:
 def open_books(business: Business, now: datetime) -> Books:
     """One statement."""
     connections = {c.pk: c for c in Connection.objects.filter(business=business)}
-    today = now.astimezone(_zone(business.time_zone)).date()
+    today = now.astimezone(zone(business.time_zone)).date()
     there = {
-        pk: now.astimezone(_zone(c.time_zone)).date()
-        for pk, c in connections.items()
-        if c.is_in_use
+        pk: now.astimezone(zone(c.time_zone)).date() for pk, c in connections.items() if c.is_in_use
     }
     elsewhere = {pk: day for pk, day in there.items() if day != today}
     return Books(business, now, connections, today, elsewhere)
-
-
-def _zone(name: str) -> tzinfo:
-    try:
-        return ZoneInfo(name or "UTC")
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return UTC
 
 
 # --- the list of bills ---------------------------------------------------------------------------

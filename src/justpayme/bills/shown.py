@@ -19,6 +19,7 @@ from justpayme.bills.queries import (
     Sums,
 )
 from justpayme.core.badge import BADGES, Badge, BillSyncFacts, badge_for
+from justpayme.core.zones import zone
 from justpayme.sync.models import Connection, is_fresh
 from justpayme.web.format import (
     LOCALE,
@@ -30,7 +31,6 @@ from justpayme.web.format import (
     long_day,
     moment,
     money,
-    zone,
 )
 
 UNNAMED = "Draft"

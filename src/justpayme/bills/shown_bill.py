@@ -21,6 +21,7 @@ from justpayme.bills.shown import Figure, SyncLine, bill_confidence, long_class,
 from justpayme.bills.told import PAYMENTS, Change, contact_ids, told_changes
 from justpayme.core.bill import MoneyKind, TaxMode
 from justpayme.core.totals import rate_text
+from justpayme.core.zones import zone
 from justpayme.sync.models import Connection, Link
 from justpayme.web.format import (
     MISSING,
@@ -31,7 +32,6 @@ from justpayme.web.format import (
     moment,
     money,
     quantity,
-    zone,
 )
 
 XERO = "https://go.xero.com/app"

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from babel import Locale
 
 from justpayme.core.errors import CATALOGUE, Entry
+from justpayme.core.zones import zone
 from justpayme.integrations.queries import Used
 from justpayme.sync.models import Connection, Run, is_fresh, running
-from justpayme.web.format import LOCALE, Moment, moment, zone
+from justpayme.web.format import LOCALE, Moment, moment
 from justpayme.xero.limits import PER_DAY
 
 MONTH_LIMIT = 10 * 1000**3

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import httpx2
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, connections, transaction
 from django.utils import timezone
 
 from justpayme.runtime.config import NAMES, Config, new_secret
@@ -279,13 +279,14 @@ def _own_server(home: Path) -> Server:
 
 def make_person(password: str) -> None:
     """The demo's person and her business, once."""
-    from justpayme.accounts.models import Business, Membership, User
+    from justpayme.accounts.actions import create_business
+    from justpayme.accounts.models import User
 
     if User.objects.filter(email=EMAIL).exists():
         return
-    user = User.objects.create_user(EMAIL, password, name=NAME)
-    business = Business.objects.create(name=BUSINESS)
-    Membership.objects.create(user=user, business=business, role=Membership.Role.OWNER)
+    with transaction.atomic():
+        user = User.objects.create_user(EMAIL, password, name=NAME)
+        create_business(user=user, name=BUSINESS)
 
 
 def _connections() -> "QuerySet[Connection]":

@@ -16,8 +16,9 @@ from django.utils import timezone
 
 from justpayme.accounts.models import Business, Membership
 from justpayme.core.errors import CATALOGUE
+from justpayme.core.zones import zone
 from justpayme.sync.models import Connection, is_fresh
-from justpayme.web.format import Moment, moment, zone
+from justpayme.web.format import Moment, moment
 from justpayme.web.theme import theme_of
 
 State = Connection.State

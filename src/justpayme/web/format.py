@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel.core import UnknownLocaleError
 from babel.numbers import get_currency_precision, get_currency_symbol
@@ -129,14 +128,6 @@ def day(value: date | None, today: date) -> Day:
     if value is None:
         return Day(MISSING)
     return Day(long_day(value), value.isoformat(), _distance((value - today).days))
-
-
-def zone(name: str) -> tzinfo:
-    """The time zone of this IANA name; UTC when the name is unknown here."""
-    try:
-        return ZoneInfo(name or "UTC")
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo("UTC")
 
 
 def exact(value: datetime, tz: tzinfo) -> str:
