@@ -335,6 +335,17 @@ def test_more_lines_come_without_script_and_keep_what_was_typed(browser, alice):
     assert Bill.objects.count() == 0
 
 
+def test_a_client_made_meanwhile_joins_the_list_and_keeps_what_was_typed(browser, alice):
+    data = filled(a_client(alice), {**FITTING, "unit_amount": "not yet"}, more="clients")
+    later = a_client(alice, HOSTILE)
+    response = browser.post("/bills/new/", data)
+    page = response.content.decode()
+    assert response.status_code == 200
+    assert 'value="not yet"' in page
+    assert f'<option value="{later.pk}">' in page
+    assert not Bill.objects.exists()
+
+
 def test_the_same_form_sent_twice_makes_one_bill(browser, alice):
     data = filled(a_client(alice))
     first = browser.post("/bills/new/", data)
@@ -574,6 +585,15 @@ def test_a_draft_without_a_number_says_what_is_missing(browser, alice):
     response = browser.post(f"/bills/{bill.pk}/approve/", {"token": "x"})
     assert response.status_code == 422
     assert "Give the bill a number" in text_of(response)
+
+
+def test_a_bill_with_payments_says_why_it_cannot_be_void(browser, alice):
+    bill = a_bill(alice)
+    assert "Void this bill" in text_of(browser.get(f"/bills/{bill.pk}/"))
+    payment_record(act=act(alice), bill_id=bill.pk, entry=PaymentEntry(Decimal(20), TODAY))
+    text = text_of(browser.get(f"/bills/{bill.pk}/"))
+    assert "Void this bill" not in text
+    assert "Remove its payments first" in text
 
 
 def test_voiding_asks_first(browser, alice):

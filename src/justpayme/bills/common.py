@@ -114,6 +114,7 @@ def _offers(detail: BillDetail, may_change: bool) -> dict[str, bool]:
         "may_approve": free and status == "draft",
         "may_pay": free and status == "active",
         "may_void": free and status != "void" and not came_off,
+        "keeps_money": free and status != "void" and bool(came_off),
     }
 
 

@@ -174,13 +174,14 @@ def _save_bill(request: BusinessRequest, editor: Editor, detail: BillDetail | No
 def _more_rows(
     request: BusinessRequest, detail: BillDetail | None, clients: list[tuple[int, str]]
 ) -> HttpResponse:
-    """The form as it was typed, judged by nobody, with more empty rows."""
+    """The form as it was typed, judged by nobody, with more empty rows or newly made clients."""
+    more = 1 if request.POST["more"] == "clients" else forms.ROWS_MORE
     typed = {name: request.POST.get(name, "") for name in forms.BillForm.base_fields}
     editor = Editor(
         forms.BillForm(initial=typed, clients=clients),
         forms.line_rows(initial=forms.typed_rows(request.POST)),
     )
-    return _show_form(request, editor, detail=detail, more=forms.ROWS_MORE)
+    return _show_form(request, editor, detail=detail, more=more)
 
 
 def _show_form(
