@@ -1,9 +1,6 @@
-"""Writes the pages of docs/ that are generated from code: `python -m justpayme.docs`."""
+"""docs/errors.md, made from the catalogue of errors."""
 
 from __future__ import annotations
-
-import sys
-from pathlib import Path
 
 from justpayme.core.errors import CATALOGUE, Entry, Next
 
@@ -22,7 +19,7 @@ _FIXERS = {
 }
 _HEAD = """# What can go wrong with a sync
 
-Generated from `src/justpayme/core/errors.py` by `python -m justpayme.docs`: do not edit.
+Generated from `src/justpayme/core/errors.py` (CONTRIBUTING.md, “Generated pages”): do not edit.
 Pages, e-mails, commands and the API show these codes and sentences and no others.
 """
 
@@ -41,12 +38,3 @@ def _section(entry: Entry) -> str:
         f"- What the sync does: {_NEXT[entry.next]}\n"
         f"- Who can fix it: {_FIXERS[entry.fixer]}.\n"
     )
-
-
-def main(folder: Path) -> None:
-    """Write every generated page into `folder`."""
-    (folder / "errors.md").write_text(errors_page(), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs"))

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client as Browser
 from tests.api.given import Caller
+from tests.generated import check_current
 
 from justpayme.api.reference import markdown, operations
 from justpayme.api.v1 import schema
 
-ROOT = Path(__file__).parents[2]
-
 
 def test_the_document_is_what_the_schema_says() -> None:
-    stored = (ROOT / "docs/api.md").read_text(encoding="utf-8")
-    assert stored == markdown(schema()), "run `python -m justpayme.api.write_docs`"
+    check_current("api.md", markdown(schema()))
 
 
 def test_the_schema_is_served_to_everybody(db: None) -> None:

@@ -6,7 +6,7 @@ import ast
 import re
 
 import pytest
-from tests.generated import ROOT
+from tests.generated import ROOT, check_current
 
 from justpayme.core.errors import CATALOGUE, Entry, Problem
 from justpayme.docs import errors_page
@@ -81,5 +81,4 @@ def test_a_code_outside_the_catalogue_cannot_be_raised() -> None:
 
 
 def test_the_errors_page_is_current() -> None:
-    page = ROOT / "docs" / "errors.md"
-    assert page.read_text(encoding="utf-8") == errors_page(), "run python -m justpayme.docs"
+    check_current("errors.md", errors_page())

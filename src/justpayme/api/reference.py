@@ -131,7 +131,7 @@ def markdown(schema: Node) -> str:
     """docs/api.md."""
     parts = [
         "# The JSON API",
-        "Written from the schema by `python -m justpayme.api.write_docs`; a test keeps it true. "
+        "Generated from the schema (CONTRIBUTING.md, “Generated pages”): do not edit. "
         "A running server shows the same at `/api/v1/docs`, and the schema itself at "
         "`/api/v1/openapi.json`.",
         schema["info"]["description"].strip(),
