@@ -142,7 +142,8 @@ def _submit_client(request: BusinessRequest, row: Client | None) -> HttpResponse
             form.place(error.problems)
         except (Changed, Locked) as error:
             context["problem"], status = str(error), 409
-            form.data = _seen_again(form.data, row) if isinstance(error, Changed) else form.data
+            if row is not None and isinstance(error, Changed):
+                form.look_again(row.updated_at)
         else:
             messages.success(request, f"{saved.name} is saved.")
             return redirect("bills:client", saved.pk)
@@ -154,11 +155,3 @@ def _save_client(request: BusinessRequest, form: forms.ClientForm, row: Client |
         return actions.client_create(act=act_of(request), entry=form.entry())
     seen = form.cleaned_data["seen"]
     return actions.client_edit(act=act_of(request), client_id=row.pk, entry=form.entry(), seen=seen)
-
-
-def _seen_again(data: Any, row: Client | None) -> Any:
-    again = data.copy()
-    again["token"] = forms.new_token()
-    if row is not None:
-        again["seen"] = row.updated_at.isoformat()
-    return again

@@ -195,7 +195,7 @@ def _show_form(
     if more:
         editor.rows.extra = more
     if fresh and detail is not None:
-        _look_again(editor, detail)
+        editor.form.look_again(detail.bill.updated_at)
     context = {
         "form": editor.form,
         "rows": editor.rows,
@@ -205,13 +205,6 @@ def _show_form(
         "parted": detail is not None and detail.link is not None,
     }
     return render(request, "bills/bill_form.html", context, status=editor.status)
-
-
-def _look_again(editor: Editor, detail: BillDetail) -> None:
-    """After a clash the next press is made knowingly: it counts from the row as it is now."""
-    data: Any = dict(editor.form.data.items())
-    data["seen"], data["token"] = detail.bill.updated_at.isoformat(), forms.new_token()
-    editor.form.data = data
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,12 @@ def bill_counts(business: Business) -> dict[int, int]:
     return dict(rows)
 
 
+def syncing(business: Business) -> set[int]:
+    """The organisations with a run under way."""
+    under_way = Run.objects.filter(connection__business=business, state=Run.State.RUNNING)
+    return set(under_way.values_list("connection_id", flat=True))
+
+
 def runs(connection: Connection, *, before: int | None = None, limit: int) -> list[Run]:
     """The newest runs, or those older than the run `before`."""
     found = connection.runs.select_related("by").order_by("-pk")

@@ -10,7 +10,7 @@ from babel import Locale
 from justpayme.core.errors import CATALOGUE, Entry
 from justpayme.core.zones import zone
 from justpayme.integrations.queries import Used
-from justpayme.sync.models import Connection, Run, is_fresh, running
+from justpayme.sync.models import Connection, Run, is_fresh
 from justpayme.web.format import LOCALE, Moment, moment
 from justpayme.xero.limits import PER_DAY
 
@@ -36,10 +36,10 @@ class Card:
     syncing: bool
 
 
-def card(connection: Connection, bills: int, now: datetime) -> Card:
-    """The card of an organisation as of `now`."""
+def card(connection: Connection, bills: int, now: datetime, *, under_way: bool) -> Card:
+    """The card of an organisation as of `now`; a run may be `under_way`."""
     tz = zone(connection.time_zone)
-    syncing = connection.is_live and running(connection) is not None
+    syncing = connection.is_live and under_way
     next_at = connection.next_due_at if connection.is_live else None
     due = next_at is not None and next_at <= now
     blocked = connection.blocked_until

@@ -64,8 +64,9 @@ def index(request: BusinessRequest) -> HttpResponse:
     """Every organisation with its state, or the way to the first one."""
     now = _now()
     counts = queries.bill_counts(request.business)
+    busy = queries.syncing(request.business)
     cards = [
-        shown.card(connection, counts.get(connection.pk, 0), now)
+        shown.card(connection, counts.get(connection.pk, 0), now, under_way=connection.pk in busy)
         for connection in queries.connections(request.business)
     ]
     offered = queries.choosable(request.business).filter(state=State.OFFERED).count()
@@ -232,12 +233,13 @@ def _options(
     """Those to choose from, then those already connected."""
     now = _now()
     counts = queries.bill_counts(request.business)
+    busy = queries.syncing(request.business)
     picked = form["organisation"].value() if form.is_bound else None
     rows = [(one, True) for one in choosable]
     rows += [(one, False) for one in queries.connections(request.business) if one.is_live]
     return [
         {
-            "card": shown.card(one, counts.get(one.pk, 0), now),
+            "card": shown.card(one, counts.get(one.pk, 0), now, under_way=one.pk in busy),
             "free": free,
             "checked": str(one.pk) == picked or (picked is None and place == 0),
             "before": one.state == State.DISCONNECTED,
@@ -263,8 +265,9 @@ def _organisation_page(
     values = {"direction": "one", "import_drafts": connection.import_drafts}
     values["interval_minutes"] = connection.interval_minutes
     calls, data = shown.meters(queries.used(connection, now))
+    under_way = connection.pk in queries.syncing(request.business)
     context = {
-        "card": shown.card(connection, queries.bill_count(connection), now),
+        "card": shown.card(connection, queries.bill_count(connection), now, under_way=under_way),
         "connection": connection,
         "form": form or SettingsForm(initial=values),
         "runs": _shown_runs(request, connection, queries.runs(connection, limit=RUNS_SHOWN)),
