@@ -19,6 +19,12 @@ from xero_sandbox.oauth import Denied, Identity, allows
 from xero_sandbox.store import Ledger, Store
 from xero_sandbox.where import QueryError
 
+TOO_MANY = (
+    "Your request is not filtering {} efficiently, given the extremely high volume for this"
+    " organisation."
+)
+"""Real Xero's refusal in the words that are known (3.1)."""
+
 SETTINGS_SCOPE = "accounting.settings"
 Rows = Callable[[Ledger], list[dict[str, Any]]]
 SETTINGS: dict[str, tuple[str, Rows]] = {
@@ -93,7 +99,7 @@ class Api:
             return error_answer(16, "QueryParseException", str(error))
         except TooMany:
             return error_answer(
-                10, "ValidationException", "The request exceeds the limit of 100000 results"
+                51, "HighVolumeException", TOO_MANY.format(LISTINGS[endpoint].plural)
             )
         except BadHeader:
             return Response("Precondition failed", 412, mimetype="text/plain")

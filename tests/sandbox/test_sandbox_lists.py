@@ -274,7 +274,8 @@ def test_more_than_a_hundred_thousand_rows_is_refused(
     connected: Xero, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("xero_sandbox.listing.HIGH_VOLUME", 67)
-    assert connected.get("Invoices", page="1").status_code == 400
+    refused = connected.get("Invoices", page="1")
+    assert (refused.status_code, refused.json()["Type"]) == (400, "HighVolumeException")
     assert connected.get("Invoices", page="1", where='Type=="ACCREC"').status_code == 200
 
 
