@@ -197,7 +197,6 @@ class Record(models.Model):
     class Kind(models.TextChoices):
         CONTACT = "contact"
         PAYMENT = "payment"
-        CREDIT_NOTE = "credit_note"
         ACCOUNT = "account"
         TAX_RATE = "tax_rate"
         CURRENCY = "currency"

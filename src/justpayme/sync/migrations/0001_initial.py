@@ -292,7 +292,6 @@ class Migration(migrations.Migration):
                         choices=[
                             ("contact", "Contact"),
                             ("payment", "Payment"),
-                            ("credit_note", "Credit Note"),
                             ("account", "Account"),
                             ("tax_rate", "Tax Rate"),
                             ("currency", "Currency"),
