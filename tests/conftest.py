@@ -15,7 +15,12 @@ import pytest
 from justpayme.runtime.config import NAMES, read
 from justpayme.runtime.postgres import Server, find_binaries
 
-pytest_plugins = ["tests.fixtures.cast", "tests.fixtures.guard", "tests.fixtures.xero"]
+pytest_plugins = [
+    "tests.fixtures.browser",
+    "tests.fixtures.cast",
+    "tests.fixtures.guard",
+    "tests.fixtures.xero",
+]
 
 IN_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 TEST_SECRET = "only-for-tests-" + "x" * 40

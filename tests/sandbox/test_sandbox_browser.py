@@ -1,24 +1,12 @@
 """The pages in a real browser: nothing for axe to find, no sideways scrolling on a phone."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import httpx2
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from tests.sandbox.client import SCOPES, SERVED_REDIRECT, Start
 
 pytestmark = pytest.mark.browser
-CHROMIUM = Path("/usr/bin/chromium")
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def addresses(base: str) -> dict[str, str]:
