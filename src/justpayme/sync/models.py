@@ -1,4 +1,4 @@
-"""What the sync remembers: connections, tokens, links, cursors, runs and meters.
+"""What the sync remembers: connections, tokens, links, the outbox, conflicts, cursors, runs.
 
 The tables are the truth: a job only says "look now" (`Connection.next_due_at`), so if every
 job were lost the next tick would find the same work.
@@ -6,7 +6,8 @@ job were lost the next tick would find the same work.
 
 from __future__ import annotations
 
-from datetime import datetime
+import uuid
+from datetime import date, datetime
 
 from django.db import models
 from django.db.models import Q
@@ -64,6 +65,11 @@ class Connection(models.Model):
     *disconnected* → *live* again on reconnect. `lost`: Xero stopped letting us in.
     `halted`: a safety stop waits for a person. `checked_at` is when the last complete
     sync ended: every linked bill was equal to Xero then.
+
+    `direction` *two* lets changes go out; `write_back` lets payments go out too. What a new
+    invoice needs and a bill doesn't say stands in `revenue_account` (an account's code),
+    `tax_type`, `branding_theme` (an id, empty: Xero's default) and `create_as`.
+    Nothing dated on or before a lock date can be changed in Xero (xero-facts 4.6).
     """
 
     class State(models.TextChoices):
@@ -75,6 +81,11 @@ class Connection(models.Model):
 
     class Direction(models.TextChoices):
         ONE = "one", "One-directional"
+        TWO = "two", "Bidirectional"
+
+    class CreateAs(models.TextChoices):
+        AUTHORISED = "AUTHORISED", "Authorised"
+        DRAFT = "DRAFT", "Draft"
 
     business = models.ForeignKey(Business, on_delete=models.CASCADE, related_name="connections")
     tokens = models.ForeignKey(
@@ -93,6 +104,16 @@ class Connection(models.Model):
     direction = models.CharField(max_length=3, choices=Direction.choices, default=Direction.ONE)
     interval_minutes = models.PositiveIntegerField(default=15)
     import_drafts = models.BooleanField(default=False)
+    write_back = models.BooleanField(default=False)
+    revenue_account = models.CharField(max_length=10, blank=True)
+    tax_type = models.CharField(max_length=50, blank=True)
+    branding_theme = models.CharField(max_length=36, blank=True)
+    create_as = models.CharField(
+        max_length=10, choices=CreateAs.choices, default=CreateAs.AUTHORISED
+    )
+    defaults_set_at = models.DateTimeField(null=True)
+    period_lock_date = models.DateField(null=True)
+    year_lock_date = models.DateField(null=True)
 
     connected_at = models.DateTimeField(null=True)
     disconnected_at = models.DateTimeField(null=True)
@@ -130,6 +151,16 @@ class Connection(models.Model):
     def is_live(self) -> bool:
         """May calls be made for this organisation?"""
         return self.state == self.State.LIVE
+
+    @property
+    def is_two_way(self) -> bool:
+        """May changes be sent for this organisation?"""
+        return self.is_live and self.direction == self.Direction.TWO
+
+    @property
+    def lock_date(self) -> date | None:
+        """The last day that is locked in Xero, in the organisation's calendar."""
+        return max(filter(None, (self.period_lock_date, self.year_lock_date)), default=None)
 
     @property
     def wants_import(self) -> bool:
@@ -200,6 +231,7 @@ class Record(models.Model):
         ACCOUNT = "account"
         TAX_RATE = "tax_rate"
         CURRENCY = "currency"
+        THEME = "theme"
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="records")
     kind = models.CharField(max_length=11, choices=Kind.choices)
@@ -248,12 +280,14 @@ class Run(models.Model):
         IMPORT = "import", "First import"
         INCREMENT = "increment", "Changes"
         AUDIT = "audit", "Full audit"
+        PUSH = "push", "Sending"
 
     class Cause(models.TextChoices):
         SCHEDULE = "schedule", "Schedule"
         PERSON = "person", "Sync now"
         COMMAND = "command", "Command"
         CONNECT = "connect", "Connected"
+        EDIT = "edit", "A change here"
 
     class State(models.TextChoices):
         RUNNING = "running", "Running"
@@ -275,6 +309,8 @@ class Run(models.Model):
     changed = models.PositiveBigIntegerField(default=0)
     unchanged = models.PositiveBigIntegerField(default=0)
     skipped = models.PositiveBigIntegerField(default=0)
+    sent = models.PositiveBigIntegerField(default=0)
+    refused = models.PositiveBigIntegerField(default=0)
     calls = models.PositiveBigIntegerField(default=0)
     bytes = models.PositiveBigIntegerField(default=0)
     drift = models.PositiveBigIntegerField(default=0)
@@ -286,6 +322,182 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} run {self.pk}"
+
+
+class ReceivingAccount(models.Model):
+    """The account in Xero that payments in one currency are recorded against."""
+
+    connection = models.ForeignKey(
+        Connection, on_delete=models.CASCADE, related_name="receiving_accounts"
+    )
+    currency = models.CharField(max_length=3)
+    account_id = models.CharField(max_length=36)
+    name = models.CharField(max_length=150)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "currency"], name="receiver_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.currency} to {self.name}"
+
+
+class Shipment(models.Model):
+    """One request that changes Xero, exactly as it leaves. Stored before its first byte (I-17).
+
+    Its id is part of its idempotency key, so a repeat is byte-identical under the same key and
+    another request never has that key (I-18). `unclear`: a try may have taken effect.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="shipments")
+    method = models.CharField(max_length=4)
+    path = models.CharField(max_length=200)
+    params = models.JSONField(default=list)
+    body = models.BinaryField()
+    first_sent_at = models.DateTimeField()
+    last_sent_at = models.DateTimeField()
+    attempts = models.PositiveIntegerField(default=1)
+    unclear = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+class OutboxItem(models.Model):
+    """One intention of a person that Xero shall hear of, written with the change itself (I-17).
+
+        waiting ─▶ sending ─┬─▶ done
+           ▲          │     ├─▶ refused   Xero said no; a person may try again
+           │          ▼     │
+           └─────── unsure ─┘             no clear answer: repeated under its key, then looked for
+        waiting ─▶ parked                 a person must decide something first
+        waiting ─▶ superseded, cancelled  Xero's version stands, or the sending ended
+
+    `sent`: the bill as it was when it left (`BillFields`), for the units in `sent_units`; so that
+    our own write is known for what it is (merge, row 13). `paid`: the payment (`PaidFields`) of
+    a *pay* or *unpay*. `marker` is how a payment or contact is found again in Xero.
+    `remote_id`: the object in Xero that it made or is about. `error_text` is Xero's own text.
+    """
+
+    class Kind(models.TextChoices):
+        CONTACT = "contact", "New contact"
+        CREATE = "create", "New invoice"
+        UPDATE = "update", "Changes"
+        PAY = "pay", "Payment"
+        UNPAY = "unpay", "Payment taken back"
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting to send"
+        PARKED = "parked", "Needs a decision"
+        SENDING = "sending", "Sending"
+        UNSURE = "unsure", "Sent, being checked"
+        REFUSED = "refused", "Refused by Xero"
+        DONE = "done", "Done"
+        SUPERSEDED = "superseded", "Superseded"
+        CANCELLED = "cancelled", "Cancelled"
+
+    business = models.ForeignKey(Business, on_delete=models.CASCADE, related_name="+")
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="outbox")
+    bill = models.ForeignKey(Bill, null=True, on_delete=models.CASCADE, related_name="outbox")
+    client = models.ForeignKey(Client, null=True, on_delete=models.CASCADE, related_name="outbox")
+    kind = models.CharField(max_length=7, choices=Kind.choices)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField()
+    not_before = models.DateTimeField(null=True)
+    shipment = models.ForeignKey(
+        Shipment, null=True, on_delete=models.SET_NULL, related_name="items"
+    )
+    position = models.PositiveIntegerField(default=0)
+    sent = models.JSONField(null=True)
+    sent_units = models.JSONField(default=list)
+    paid = models.JSONField(null=True)
+    marker = models.CharField(max_length=20, blank=True)
+    remote_id = models.CharField(max_length=36, blank=True)
+    detail = models.JSONField(default=dict)
+    error_code = models.CharField(max_length=40, blank=True)
+    error_text = models.TextField(blank=True)
+    error_at = models.DateTimeField(null=True)
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["connection", "state", "id"],
+                condition=Q(state__in=["waiting", "sending", "unsure", "parked", "refused"]),
+                name="outbox_open",
+            ),
+            models.Index(fields=["bill", "id"], name="outbox_of_bill"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["bill"],
+                condition=Q(kind__in=["update", "create"], state__in=["waiting", "parked"]),
+                name="one_waiting_change_of_a_bill",
+            ),
+            models.UniqueConstraint(
+                fields=["connection", "client"],
+                condition=Q(kind="contact", state__in=["waiting", "parked", "sending", "unsure"]),
+                name="one_contact_under_way",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}: {self.state}"
+
+
+IN_FLIGHT = (OutboxItem.State.SENDING, OutboxItem.State.UNSURE)
+"""States of an item that may have taken effect in Xero."""
+
+OPEN = (
+    OutboxItem.State.WAITING,
+    OutboxItem.State.PARKED,
+    OutboxItem.State.SENDING,
+    OutboxItem.State.UNSURE,
+    OutboxItem.State.REFUSED,
+)
+"""States of an item that is neither done nor given up."""
+
+
+class Conflict(models.Model):
+    """A value of ours that Xero's overrode, kept until a person decides (I-27).
+
+    `ours` and `theirs` hold the fields of one unit as `core.bill.to_plain` writes them; unit
+    *payments* holds payments recorded here that Xero never heard of.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open", "Open"
+        SENT = "sent", "Ours was sent"
+        KEPT = "kept", "Xero's was kept"
+        REPLACED = "replaced", "Replaced by a later one"
+
+    business = models.ForeignKey(Business, on_delete=models.CASCADE, related_name="+")
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="conflicts")
+    bill = models.ForeignKey(Bill, on_delete=models.CASCADE, related_name="conflicts")
+    unit = models.CharField(max_length=20)
+    ours = models.JSONField()
+    theirs = models.JSONField()
+    typed_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    typed_at = models.DateTimeField(null=True)
+    at = models.DateTimeField()
+    run = models.BigIntegerField(null=True)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
+    resolved_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    resolved_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["business", "state", "-id"], name="conflicts_newest")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["bill", "unit"], condition=Q(state="open"), name="one_open_conflict"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.unit} of bill {self.bill_id}: {self.state}"
 
 
 class Meter(models.Model):
