@@ -34,7 +34,7 @@ from xero_sandbox.faults import (
 )
 from xero_sandbox.faults import Rule as Fault
 from xero_sandbox.limits import Allowance, Limits
-from xero_sandbox.log import Entry, RequestLog
+from xero_sandbox.log import BODY_KEPT, MUTATING, Entry, RequestLog
 from xero_sandbox.oauth import App, Denied, Identity, OAuthError
 from xero_sandbox.rules import Refused
 from xero_sandbox.store import Ledger, Store
@@ -113,6 +113,7 @@ class Sandbox:
     ) -> Iterable[bytes]:
         request = Request(with_latin_path(environ))
         request.max_content_length = MAX_BODY
+        body = written(request)
         started = time.monotonic()
         rules = self.faults.firing(request, self.clock.now()) if is_api(request) else []
         response, size = Response(b"", 0), 0
@@ -123,7 +124,7 @@ class Sandbox:
                 if rule.kind in SENDING:
                     SENDING[rule.kind](self, rule, request, response)
         finally:
-            self.record(request, response.status_code, size, started, rules)
+            self.record(request, body, response.status_code, size, started, rules)
         return response(environ, start_response)
 
     def answer(self, request: Request, rules: list[Fault]) -> Response:
@@ -175,7 +176,13 @@ class Sandbox:
             response.headers["Vary"] = "Accept-Encoding"
 
     def record(
-        self, request: Request, status: int, size: int, started: float, rules: list[Fault]
+        self,
+        request: Request,
+        body: bytes | None,
+        status: int,
+        size: int,
+        started: float,
+        rules: list[Fault],
     ) -> None:
         """Write the request log; the sandbox's own pages and controls stay out of it."""
         if not is_api(request):
@@ -194,6 +201,9 @@ class Sandbox:
                 seconds=round(time.monotonic() - started, 4),
                 idempotency_key=request.headers.get("Idempotency-Key", ""),
                 fault=" ".join(rule.kind for rule in rules),
+                mutating=body is not None,
+                body=(body or b"").decode(errors="replace")[:BODY_KEPT],
+                body_size=len(body or b""),
             )
         )
 
@@ -423,6 +433,20 @@ def is_api(request: Request) -> bool:
     """Whether a request is one that an app makes: faults and the log are about those."""
     path = request.path.lower()
     return path.startswith(("/api.xro", "/connect"))
+
+
+def written(request: Request) -> bytes | None:
+    """The body of a call that writes to the accounting API, None of any other call.
+
+    Read before anything else happens: a fault may cut the connection. One that is too large or
+    breaks off is empty here, and refused by whoever wants it.
+    """
+    if request.method not in MUTATING or not request.path.lower().startswith("/api.xro"):
+        return None
+    try:
+        return request.get_data()
+    except (HTTPException, OSError):
+        return b""
 
 
 def body_of(request: Request) -> dict[str, Any]:

@@ -20,6 +20,8 @@ VOID_WITH_MONEY = (
 )
 TOO_MUCH = "Payment amount exceeds the amount outstanding on this document"
 NOT_AUTHORISED = "Payments can only be made against Authorised documents"
+WRONG_BANK = "The payment cannot be made to a bank account in {}."
+"""Our words: the account's currency is neither the document's nor the organisation's."""
 NO_ACCOUNT = "You must specify an Account code or Account ID for the payment"
 NOT_FOUND = "The document with the supplied id was not found for this endpoint."
 NO_DOCUMENT = "Document could not be found"
@@ -141,9 +143,13 @@ def check_approval(organisation: Organisation, invoice: Invoice) -> None:
         raise Refused(APPROVAL_LIMIT)
 
 
-def check_header(organisation: Organisation, invoice: Invoice) -> None:
-    """Currency, theme and texts of the header (3.7, 4.5)."""
-    if invoice.currency not in organisation.currencies:
+def check_header(organisation: Organisation, invoice: Invoice, old: Invoice | None = None) -> None:
+    """Currency, theme and texts of the header (3.7, 4.5).
+
+    A currency that was switched off since the invoice was made does not hinder other changes.
+    """
+    kept = old.currency if old else None
+    if invoice.currency not in (kept, *organisation.currencies):
         raise Refused(f"Organisation is not subscribed to currency {invoice.currency}")
     if invoice.theme_id and invoice.theme_id not in {t.id for t in organisation.themes}:
         raise Refused("BrandingThemeID could not be found")
@@ -193,6 +199,15 @@ def _check_account(account: Account | None, code: str) -> None:
         )
     if account.type == "BANK" or account.system_account not in OPEN_SYSTEM_ACCOUNTS:
         raise Refused(f"Account code '{code}' is not a valid code for this document.")
+
+
+def payable(organisation: Organisation, account: Account, currency: str) -> list[str]:
+    """Why a payment in a currency cannot go to an account: nothing when it can (4.1)."""
+    if account.status != "ACTIVE" or (account.type != "BANK" and not account.payments):
+        return [f"Account code '{account.code}' is not a valid code for this document."]
+    if account.currency not in (None, currency, organisation.currency):
+        return [WRONG_BANK.format(account.currency)]
+    return []
 
 
 def fits(rate: TaxRate, account: Account) -> bool:

@@ -22,6 +22,7 @@ TEXTS = {
     "Url": "url",
     "CurrencyCode": "currency",
 }
+DAYS = {"Date": "date", "DueDate": "due_date", "ExpectedPaymentDate": "expected_on"}
 
 
 def save(call: Call, given: Fields) -> Json:
@@ -98,7 +99,7 @@ def header(call: Call, given: Fields) -> dict[str, object]:
     }
     if "theme_id" in found:
         found["theme_id"] = str(found["theme_id"]).lower()
-    for name, field in (("Date", "date"), ("DueDate", "due_date")):
+    for name, field in DAYS.items():
         if name in given:
             found[field] = given.day(name)
     if "Status" in given:

@@ -25,6 +25,7 @@ from msgspec.structs import replace
 from werkzeug.wrappers import Request, Response
 
 from xero_sandbox.answers import denied_answer, json_answer
+from xero_sandbox.log import MUTATING
 from xero_sandbox.mangles import HARMLESS, MANGLES, mangled
 from xero_sandbox.oauth import Denied
 from xero_sandbox.replays import FAILS, KEYS_DOWN
@@ -47,6 +48,7 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     method: str = ""
     path: str = ""
     tenant: str = ""
+    body: str = ""
     nth: int = 1
     count: int | msgspec.UnsetType | None = msgspec.UNSET
     seconds: float | None = None
@@ -63,6 +65,8 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             self.method.upper() in ("", request.method)
             and self.path.lower() in request.path.lower()
             and self.tenant.lower() in ("", tenant)
+            and (request.method in MUTATING or self.kind not in OF_WRITES)
+            and self.body in (written(request) if self.body else "")
         )
 
     def fires(self, now: datetime, answered: bool) -> bool:
@@ -80,6 +84,8 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         return True
 
 
+OF_WRITES = {"keys_down", "write_500"}
+"""Kinds that are about writing: they neither count nor fire on a GET."""
 Before = Callable[["Sandbox", Rule, Request], Response | None]
 After = Callable[["Sandbox", Rule, Request, Response], None]
 
@@ -344,6 +350,11 @@ class Faults:
                 if rule.matches(request) and rule.fires(now, answered):
                     firing.append(rule)
         return firing
+
+
+def written(request: Request) -> str:
+    """The body of a request as text, for rules that look into it."""
+    return request.get_data().decode(errors="replace") if request.method in MUTATING else ""
 
 
 def hang_up(request: Request) -> ConnectionResetError:

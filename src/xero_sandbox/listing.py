@@ -17,6 +17,18 @@ MAX_PAGE_SIZE = 1_000
 DEFAULT_PAGE_SIZE = 100
 
 
+LISTS = {
+    "Invoices": {
+        "ids": "invoiceid",
+        "statuses": "status",
+        "invoicenumbers": "invoicenumber",
+        "contactids": "contact.contactid",
+    },
+    "Contacts": {"ids": "contactid"},
+}
+"""Comma-separated parameters by endpoint; an unknown one is ignored, as Xero does (3.1, 8)."""
+
+
 class TooMany(Exception):
     """More rows match than Xero is willing to list (3.1)."""
 
@@ -156,18 +168,13 @@ def select(listing: Listing, ledger: Ledger, question: Question) -> Sequence[tup
 def _tests(listing: Listing, ledger: Ledger, question: Question) -> list[Callable[[Any], bool]]:
     tests: list[Callable[[Any], bool]] = []
     fields = listing.fields(ledger)
-    for parameter, field in (
-        ("ids", listing.id_name.lower()),
-        ("statuses", "status"),
-        ("invoicenumbers", "invoicenumber"),
-        ("contactids", "contact.contactid"),
-    ):
+    for parameter, field in LISTS.get(listing.plural, {}).items():
         wanted = question.items(parameter)
-        if wanted and field in fields:
+        if wanted:
             tests.append(_one_of(fields[field], wanted))
     if question.text("where"):
         tests.append(compile_where(question.text("where"), fields))
-    if question.text("searchterm"):
+    if question.text("searchterm") and listing.plural in LISTS:
         tests.append(_search(question.text("searchterm").casefold()))
     if listing.plural == "Contacts" and not question.flag("includearchived"):
         tests.append(lambda contact: contact.status != "ARCHIVED")

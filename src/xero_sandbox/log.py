@@ -8,11 +8,18 @@ from typing import Any
 import msgspec
 
 KEPT = 2_000
+COUNTED = ("total", "bytes", "mutating", "limited")
 MUTATING = {"PUT", "POST", "PATCH", "DELETE"}
+BODY_KEPT = 64 * 1024
+"""Characters of a request's body that are kept; ``body_size`` says how many bytes it had."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One request and its answer; ``bytes`` is the size of the body as sent."""
+    """One request and its answer; ``bytes`` is the size of the body as sent.
+
+    ``mutating`` calls are those that write to the accounting API, whatever came of them; only
+    of these the request's ``body`` is kept.
+    """
 
     time: datetime
     method: str
@@ -25,6 +32,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     idempotency_key: str
     fault: str
+    mutating: bool = False
+    body: str = ""
+    body_size: int = 0
 
 
 class RequestLog:
@@ -43,7 +53,7 @@ class RequestLog:
             count = self._counts[entry.tenant]
             count["total"] += 1
             count["bytes"] += entry.bytes
-            count["mutating"] += entry.method in MUTATING
+            count["mutating"] += entry.mutating
             count["limited"] += entry.status == 429
             self._endpoints[entry.tenant][f"{entry.method} {entry.endpoint}"] += 1
 
@@ -60,9 +70,18 @@ class RequestLog:
             return list(self._entries)[::-1][:count]
 
     def counts(self) -> dict[str, Any]:
-        """Per tenant id (empty for calls without one): total, mutating, 429s, by endpoint."""
+        """Per tenant id (empty for calls without one): total, mutating, 429s, by endpoint.
+
+        ``all`` adds them up.
+        """
         with self._lock:
+            endpoints = sum(self._endpoints.values(), Counter())
+            counts = {"all": sum(self._counts.values(), Counter(dict.fromkeys(COUNTED, 0)))}
             return {
-                tenant: {**count, "endpoints": dict(self._endpoints[tenant])}
-                for tenant, count in self._counts.items()
+                tenant: {
+                    **dict.fromkeys(COUNTED, 0),
+                    **count,
+                    "endpoints": dict(self._endpoints.get(tenant, endpoints)),
+                }
+                for tenant, count in {**counts, **self._counts}.items()
             }

@@ -66,6 +66,7 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True):
     reuse_numbers: bool = False
     keep_good_siblings: bool = False
     reconciled_locked: bool = False
+    expected_date_with_money: bool = False
     emails_allowed: bool = True
 
 
@@ -183,6 +184,7 @@ class Invoice(Document, frozen=True, kw_only=True):
     amount_paid: Decimal = ZERO
     amount_credited: Decimal = ZERO
     url: str | None = None
+    expected_on: Day | None = None
 
     @property
     def amount_due(self) -> Decimal:

@@ -36,6 +36,7 @@ from xero_sandbox.checks import (
     check_lock,
     check_name,
     check_number,
+    payable,
 )
 from xero_sandbox.model import (
     ZERO,
@@ -203,7 +204,7 @@ def _check_edit(ledger: Ledger, invoice: Invoice, changes: dict[str, object]) ->
     if "status" in changes and status not in NEXT_STATUS.get(invoice.status, set()):
         more = [HAS_MONEY] if has_money(invoice) and len(changes) > 1 else []
         raise Refused(NOT_MODIFIABLE, *more)
-    if has_money(invoice) and not _allowed_with_money(invoice, changes):
+    if has_money(invoice) and not _allowed_with_money(ledger.organisation, invoice, changes):
         paid = [NOT_MODIFIABLE] if invoice.status == "PAID" else []
         raise Refused(*paid, HAS_MONEY)
     number = str(changes.get("number", invoice.number))
@@ -221,15 +222,19 @@ def _check_result(ledger: Ledger, old: Invoice, new: Invoice) -> None:
     if new.status == "AUTHORISED" and not new.lines:
         raise Refused(NO_LINES)
     if new.type == "ACCREC":
-        check_header(ledger.organisation, new)
+        check_header(ledger.organisation, new, old)
         check_lines(ledger.organisation, new.lines, old.lines)
 
 
-def _allowed_with_money(invoice: Invoice, changes: dict[str, object]) -> bool:
+def _allowed_with_money(
+    organisation: Organisation, invoice: Invoice, changes: dict[str, object]
+) -> bool:
     """Lines may change only in description, account and tracking once money is applied."""
     if "contact_id" in changes and invoice.amount_credited:
         return False
     extra = set(changes) - EDITABLE_WITH_MONEY
+    if organisation.switches.expected_date_with_money:
+        extra -= {"expected_on"}
     if extra != {"lines"}:
         return not extra
     lines: Sequence[Line] = changes["lines"]  # type: ignore[assignment]
@@ -241,7 +246,7 @@ def _allowed_with_money(invoice: Invoice, changes: dict[str, object]) -> bool:
 def _money_of(line: Line) -> tuple[object, ...]:
     return (
         line.id, line.quantity, line.unit_amount, line.tax_type, line.discount_rate,
-        line.discount_amount, line.own_tax,
+        line.discount_amount, line.own_tax, line.item_code,
     )  # fmt: skip
 
 
@@ -413,8 +418,8 @@ def _check_payment(ledger: Ledger, invoice: Invoice, amount: Decimal, account: s
     target = ledger.organisation.account(account) if account else None
     if target is None:
         messages.append(NO_ACCOUNT)
-    elif target.type != "BANK" and not target.payments:
-        messages.append(f"Account code '{account}' is not a valid code for this document.")
+    else:
+        messages += payable(ledger.organisation, target, invoice.currency)
     if messages:
         raise Refused(*messages)
 

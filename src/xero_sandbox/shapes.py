@@ -87,6 +87,8 @@ def invoice_json(ledger: Ledger, invoice: Invoice, variant: str, places: int) ->
         row["TotalDiscount"] = invoice.total_discount
     if invoice.url:
         row["Url"] = invoice.url
+    if invoice.expected_on:
+        row["ExpectedPaymentDate"] = day(invoice.expected_on)
     if variant == "single":
         _as_single(row, ledger, invoice)
     elif variant == "written":
