@@ -9,10 +9,12 @@ _NEXT = {
     Next.WAIT: "The sync goes on at the time that Xero gave.",
     Next.RECONNECT: "No further call is made until somebody reconnects.",
     Next.HALT: "A safety stop: nothing was written, and a person decides.",
+    Next.PERSON: "This change waits for a person; everything else goes on.",
 }
 _FIXERS = {
     "nobody": "nobody needs to",
-    "you": "whoever chose the schedule",
+    "you": "whoever may edit the bill",
+    "books": "whoever keeps the books in Xero",
     "owner": "an owner of the business",
     "operator": "whoever runs this installation",
     "us": "the makers of JustPayMe",

@@ -6,9 +6,10 @@ import ast
 import re
 
 import pytest
+from django.urls import resolve
 from tests.generated import ROOT, check_current
 
-from justpayme.core.errors import CATALOGUE, Entry, Problem
+from justpayme.core.errors import CATALOGUE, FIXES, Entry, Next, Problem, told
 from justpayme.docs import errors_page
 
 JARGON = re.compile(
@@ -47,6 +48,21 @@ def test_an_error_speaks_plainly(entry: Entry) -> None:
 
 
 @entries
+def test_an_error_says_who_can_fix_it_and_where(entry: Entry) -> None:
+    assert entry.fixer in {"nobody", "you", "owner", "books", "operator", "us"}
+    assert entry.fix in FIXES
+    assert entry.next is not Next.PERSON or entry.fixer != "nobody"
+    if entry.link:
+        assert resolve(entry.link).url_name
+
+
+@entries
+def test_what_waits_for_a_person_says_that_nothing_is_lost(entry: Entry) -> None:
+    if entry.next is Next.PERSON:
+        assert re.search(r"\b(kept|waits|entered twice)\b", entry.means), entry.means
+
+
+@entries
 def test_an_error_carries_its_own_code(entry: Entry) -> None:
     assert CATALOGUE[entry.code] is entry
     assert re.fullmatch(r"[a-z_]{3,40}", entry.code)
@@ -73,6 +89,13 @@ def test_a_problem_shows_its_sentence_and_logs_its_detail() -> None:
     assert str(problem) == "wrong_shape: Invoices[3].Total"
     assert problem.retry_after == 2.0
     assert str(Problem("stopped")) == "stopped"
+
+
+def test_an_unknown_refusal_is_told_in_xeros_own_words() -> None:
+    hostile = "<b>Nope</b> “'; DROP TABLE bill; --"
+    assert told("refused_by_xero", hostile) == f"Xero refused this: “{hostile}”"
+    assert told("refused_by_xero") == CATALOGUE["refused_by_xero"].sentence
+    assert told("lock_date", "anything") == CATALOGUE["lock_date"].sentence
 
 
 def test_a_code_outside_the_catalogue_cannot_be_raised() -> None:

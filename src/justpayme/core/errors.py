@@ -1,7 +1,8 @@
 """The catalogue of what can go wrong with the sync: code, sentence, who can fix it, what to do.
 
 Errors are named by what happens next. `xero/errors.py` is the one place that turns an
-answer of Xero's into one of these; every page, e-mail and command takes its words from here.
+answer of Xero's into one of these, and `xero/refusals.py` the one that turns the words in
+which Xero refuses a value; every page, e-mail and command takes its words from here.
 """
 
 from __future__ import annotations
@@ -21,11 +22,33 @@ class Next(StrEnum):
     """Only a person's consent heals it; no further call is made."""
     HALT = "halt"
     """A safety stop: nothing was written, a person decides."""
+    PERSON = "person"
+    """This one change waits for a person; all others go on."""
+
+
+FIXES = frozenset(
+    {
+        "",
+        "retry",
+        "edit_bill",
+        "edit_payment",
+        "edit_client",
+        "defaults",
+        "reconnect",
+        "reload_lists",
+        "open_xero",
+    }
+)
+"""The one-press ways out that a page can offer; empty: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One kind of error: what happened (`sentence`), what is safe (`means`), what to do."""
+    """One kind of error: what happened (`sentence`), what is safe (`means`), what to do.
+
+    `fix` is one of `FIXES`; `link` is a path of ours where it is put right, if it is always
+    the same one (a bill's own page is known only to whoever shows the error).
+    """
 
     code: str
     next: Next
@@ -33,8 +56,23 @@ class Entry:
     means: str
     remedy: str
     fixer: str = "nobody"
+    fix: str = ""
+    link: str = ""
 
 
+_XERO = "/settings/integrations/xero/"
+_CLIENTS = "/clients/"
+
+
+def _refused(
+    code: str, sentence: str, remedy: str, *, fix: str = "edit_bill", fixer: str = "you"
+) -> Entry:
+    """Xero (or we, knowing Xero's rules) did not take one change; nothing else is affected."""
+    link = {"edit_client": _CLIENTS, "defaults": _XERO, "reload_lists": _XERO}.get(fix, "")
+    return Entry(code, Next.PERSON, sentence, _KEPT, remedy, fixer, fix, link)
+
+
+_KEPT = "Xero was left as it is, and what you entered is kept here."
 _SAFE = "No bill was changed."
 _LATER = "We try again by ourselves at the next sync."
 
@@ -75,7 +113,7 @@ CATALOGUE: dict[str, Entry] = {
             "Xero's allowance of calls for today is used up.",
             "Nothing is lost; the sync goes on where it stopped.",
             "We go on when Xero's day is over. A longer time between syncs uses fewer calls.",
-            fixer="you",
+            fixer="owner",
         ),
         Entry(
             "app_limit",
@@ -122,6 +160,8 @@ CATALOGUE: dict[str, Entry] = {
             "Nothing is lost: your bills stay as they were at the last check.",
             "Reconnect Xero. Every setting is kept.",
             fixer="owner",
+            fix="reconnect",
+            link=_XERO,
         ),
         Entry(
             "removed_in_xero",
@@ -130,6 +170,8 @@ CATALOGUE: dict[str, Entry] = {
             "Nothing is lost: your bills stay as they were at the last check.",
             "Reconnect Xero, or disconnect here too.",
             fixer="owner",
+            fix="reconnect",
+            link=_XERO,
         ),
         Entry(
             "permission_missing",
@@ -138,6 +180,8 @@ CATALOGUE: dict[str, Entry] = {
             "Nothing is lost: your bills stay as they were at the last check.",
             "Reconnect Xero and leave every permission ticked.",
             fixer="owner",
+            fix="reconnect",
+            link=_XERO,
         ),
         Entry(
             "organisation_changed",
@@ -154,6 +198,286 @@ CATALOGUE: dict[str, Entry] = {
             "We stopped before that happened.",
             "Look in Xero. If it is right, let the sync go on.",
             fixer="owner",
+        ),
+        Entry(
+            "send_clash",
+            Next.RETRY,
+            "Xero took what we sent for something that we had sent before.",
+            "Nothing is entered twice: we look in Xero before we send it again.",
+            _LATER,
+        ),
+        Entry(
+            "read_only",
+            Next.PERSON,
+            "This organisation is one-directional, so nothing is sent to Xero.",
+            "Xero was not touched, and what you entered is kept here.",
+            "Go bidirectional if what you change here should reach Xero.",
+            fixer="owner",
+            link=_XERO,
+        ),
+        Entry(
+            "write_permission_missing",
+            Next.PERSON,
+            "Xero lets us read, but not change anything.",
+            "Bills still come from Xero; what you changed here waits.",
+            "Reconnect Xero and leave every permission ticked.",
+            fixer="owner",
+            fix="reconnect",
+            link=_XERO,
+        ),
+        Entry(
+            "defaults_missing",
+            Next.PERSON,
+            "We don't know yet which account and tax rate to use in Xero.",
+            "Nothing was sent, and the bill is kept here.",
+            "Choose them once on the organisation's page.",
+            fixer="owner",
+            fix="defaults",
+            link=_XERO,
+        ),
+        Entry(
+            "receiving_account_missing",
+            Next.PERSON,
+            "No account is chosen for payments in this currency.",
+            "Nothing was sent, and the payment is kept here.",
+            "Choose an account on the organisation's page.",
+            fixer="owner",
+            fix="defaults",
+            link=_XERO,
+        ),
+        Entry(
+            "overwritten_by_xero",
+            Next.PERSON,
+            "While your edit waited, the same thing was changed in Xero.",
+            "Xero's value stands, and yours is kept beside it.",
+            "Send yours to Xero, or keep Xero's.",
+            fixer="you",
+        ),
+        Entry(
+            "contact_like_this",
+            Next.PERSON,
+            "Xero has a contact that looks like this client.",
+            "Nothing was sent, so that nobody is entered twice.",
+            "Say whether it is the same person or firm.",
+            fixer="you",
+            fix="edit_client",
+            link=_CLIENTS,
+        ),
+        Entry(
+            "unreadable_request",
+            Next.PERSON,
+            "Xero could not read what we sent.",
+            _KEPT,
+            "Tell us, please: this is a mistake of ours.",
+            fixer="us",
+        ),
+        _refused(
+            "refused_by_xero",
+            "Xero refused this and said why.",
+            "Read Xero's words, put right what they name, and try again.",
+        ),
+        _refused(
+            "lock_date",
+            "The date lies in a period that is locked in Xero.",
+            "Use a later date, or have the lock moved in Xero; then try again.",
+            fixer="books",
+        ),
+        _refused(
+            "contact_archived",
+            "This client's contact is archived in Xero.",
+            "Restore the contact in Xero, or choose another client; then try again.",
+            fix="open_xero",
+            fixer="books",
+        ),
+        _refused(
+            "contact_exists",
+            "Xero already has a contact with this name.",
+            "Link the client to that contact, or give the client another name.",
+            fix="edit_client",
+        ),
+        _refused(
+            "contact_number_taken",
+            "Another contact in Xero already has this client's number.",
+            "Change that contact's number in Xero, then try again.",
+            fix="open_xero",
+            fixer="books",
+        ),
+        _refused(
+            "contact_name_unfit",
+            "Xero does not take this client's name.",
+            "Give the client a name that is shorter or has no < and >.",
+            fix="edit_client",
+        ),
+        _refused(
+            "contact_missing",
+            "The bill's client is no contact that Xero knows.",
+            "Choose another client, or send the client to Xero first.",
+        ),
+        _refused(
+            "tax_account_clash",
+            "A line's tax rate can't be used with its account in Xero.",
+            "Choose another tax rate or account for the line.",
+        ),
+        _refused(
+            "tax_rate_unknown",
+            "A line's tax rate is none that Xero has for sales.",
+            "Choose a tax rate of this organisation for the line.",
+        ),
+        _refused(
+            "account_invalid",
+            "A line's account can't be used on a sales invoice in Xero.",
+            "Choose another account for the line.",
+        ),
+        _refused(
+            "account_archived",
+            "A line's account is archived or deleted in Xero.",
+            "Choose another account for the line.",
+        ),
+        _refused(
+            "account_missing",
+            "A line has no account, and Xero needs one to approve the invoice.",
+            "Choose an account for each line.",
+        ),
+        _refused(
+            "number_in_use",
+            "Xero already has an invoice with this number.",
+            "Give the bill another number. A void invoice may still hold its own.",
+        ),
+        _refused(
+            "number_unfit",
+            "Xero does not take this bill number.",
+            "Use plain letters, digits and signs, and make it shorter.",
+        ),
+        _refused(
+            "currency_not_enabled",
+            "This organisation does not use the bill's currency.",
+            "Add the currency in Xero, then try again.",
+            fix="open_xero",
+            fixer="books",
+        ),
+        _refused(
+            "payment_over_due",
+            "The payment is more than what is still due in Xero.",
+            "See what has been paid already, then correct the payment.",
+            fix="edit_payment",
+        ),
+        _refused(
+            "payment_not_allowed",
+            "Xero takes payments only for invoices that are approved and open.",
+            "See how the bill stands now; approve it, or remove the payment here.",
+            fix="edit_payment",
+        ),
+        _refused(
+            "payment_amount",
+            "Xero takes only payments of more than nothing.",
+            "Correct the payment's amount.",
+            fix="edit_payment",
+        ),
+        _refused(
+            "payment_account",
+            "Xero does not take payments into the chosen account.",
+            "Choose another account for payments on the organisation's page.",
+            fix="defaults",
+            fixer="owner",
+        ),
+        _refused(
+            "payment_reconciled",
+            "This payment is reconciled in Xero, so it can't be removed from here.",
+            "Undo the reconciliation in Xero, then try again.",
+            fix="open_xero",
+            fixer="books",
+        ),
+        _refused(
+            "payment_fixed",
+            "Xero lets no payment be changed, and not every one be removed from here.",
+            "Change or remove the payment in Xero.",
+            fix="open_xero",
+            fixer="books",
+        ),
+        _refused(
+            "paid_invoice_edit",
+            "Money has come off this invoice, so Xero has closed this part of it.",
+            "Remove the payment or credit first, or take the edit back.",
+        ),
+        _refused(
+            "status_not_valid",
+            "The invoice has moved on in Xero, and this change no longer fits.",
+            "See how the bill stands now, and change it again if it is still wanted.",
+        ),
+        _refused(
+            "void_with_money",
+            "An invoice with payments or credits on it can't be void.",
+            "Remove its payments and credits first, then try again.",
+        ),
+        _refused(
+            "line_ids_needed",
+            "Xero did not recognise a line of this bill.",
+            "See the lines as they are now, then try again.",
+            fix="retry",
+        ),
+        _refused(
+            "lines_missing",
+            "Xero needs at least one line to approve an invoice.",
+            "Add a line to the bill.",
+        ),
+        _refused(
+            "approval_limit",
+            "The organisation's Xero plan allows no more approved invoices for now.",
+            "Wait, or change the plan in Xero; then try again.",
+            fix="open_xero",
+            fixer="books",
+        ),
+        _refused(
+            "not_found_in_xero",
+            "Xero no longer has what this was meant for.",
+            "Look in Xero; then take the change back here, or make it anew.",
+            fix="open_xero",
+        ),
+        _refused(
+            "negative_total",
+            "The bill's total is below zero, which Xero does not take.",
+            "Correct the lines, or give a credit note in Xero instead.",
+        ),
+        _refused(
+            "negative_quantity",
+            "A line's quantity is below zero, which Xero does not take.",
+            "Use a quantity above zero, with a price below zero if need be.",
+        ),
+        _refused(
+            "line_total_mismatch",
+            "A line's amount is not what Xero makes of its quantity and price.",
+            "Enter the line's quantity, price and discount again.",
+        ),
+        _refused(
+            "amount_too_large",
+            "A line's amount is larger than Xero can hold.",
+            "Split the line, or correct its quantity and price.",
+        ),
+        _refused(
+            "discount_unfit",
+            "Xero does not take a line's discount.",
+            "Give either a percentage from none to all, or an amount.",
+        ),
+        _refused(
+            "text_too_long",
+            "A text is longer than Xero takes.",
+            "Shorten the reference or the line's description.",
+        ),
+        _refused(
+            "theme_unknown",
+            "The bill's branding theme is gone from Xero.",
+            "Load the lists from Xero again, and choose another theme.",
+            fix="reload_lists",
+        ),
+        _refused(
+            "link_unfit",
+            "Xero does not take the bill's web address.",
+            "Use another address, without Xero's name in it.",
+        ),
+        _refused(
+            "cannot_be_empty",
+            "Xero has a value here that can't be made empty from outside.",
+            "Enter a value, or empty it in Xero.",
         ),
         Entry(
             "stopped",
@@ -235,3 +559,10 @@ class Problem(Exception):
     def sentence(self) -> str:
         """What happened, for a person."""
         return self.entry.sentence
+
+
+def told(code: str, said: str = "") -> str:
+    """The sentence for a person. `said`: Xero's own words, shown where no better ones are known."""
+    if code == "refused_by_xero" and said:
+        return f"Xero refused this: “{said}”"
+    return CATALOGUE[code].sentence
