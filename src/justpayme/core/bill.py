@@ -7,6 +7,7 @@ bill's own currency; dates are calendar days, never instants.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from decimal import Decimal
@@ -173,3 +174,53 @@ def to_plain(value: Any) -> Any:
     if hasattr(value, "__dataclass_fields__"):
         return {f.name: to_plain(getattr(value, f.name)) for f in fields(value)}
     return value
+
+
+def from_plain(data: Mapping[str, Any]) -> BillFields:
+    """The bill that `to_plain` wrote. A field it does not name (written before there was one)
+    has its usual value; a name that is no field any more is ignored."""
+    return BillFields(**_read(data, _BILL))
+
+
+_Reader = Callable[[Any], Any]
+
+
+def _read(data: Mapping[str, Any], readers: Mapping[str, _Reader]) -> dict[str, Any]:
+    return {name: readers[name](data[name]) for name in readers if name in data}
+
+
+def _maybe(read: _Reader) -> _Reader:
+    return lambda value: None if value is None else read(value)
+
+
+def _each(made: type, readers: Mapping[str, _Reader]) -> _Reader:
+    return lambda values: tuple(made(**_read(value, readers)) for value in values)
+
+
+_day = _maybe(date.fromisoformat)
+_number = _maybe(Decimal)
+_TRACKING: dict[str, _Reader] = dict.fromkeys(("name", "option"), str)
+_LINE: dict[str, _Reader] = {
+    **dict.fromkeys(("description", "tax_type", "account_code", "item_code", "remote_id"), str),
+    **dict.fromkeys(("quantity", "unit_amount", "discount_rate", "discount_amount"), _number),
+    **dict.fromkeys(("line_amount", "tax_amount"), Decimal),
+    "tracking": _each(TrackingFields, _TRACKING),
+}
+_PAID: dict[str, _Reader] = {
+    **dict.fromkeys(("remote_id", "reference", "number"), str),
+    "kind": MoneyKind,
+    "amount": Decimal,
+    "on": _day,
+}
+_BILL: dict[str, _Reader] = {
+    **dict.fromkeys(("number", "reference", "client", "branding_theme", "url", "currency"), str),
+    **dict.fromkeys(("issued_on", "due_on", "expected_on", "fully_paid_on"), _day),
+    **dict.fromkeys(("sub_total", "tax_total", "total", "discount_total"), Decimal),
+    **dict.fromkeys(("outstanding", "paid", "credited"), Decimal),
+    "status": Status,
+    "sent": bool,
+    "rate": _number,
+    "tax_mode": TaxMode,
+    "lines": _each(LineFields, _LINE),
+    "payments": _each(PaidFields, _PAID),
+}

@@ -1,0 +1,193 @@
+"""The decisions about a shipment: windows, verdicts, keys and markers (I-13, I-18, I-19)."""
+
+from __future__ import annotations
+
+import random
+import re
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from justpayme.core.outbox import (
+    BACK_OFF,
+    KEY_LIFE,
+    LATE,
+    MARGIN,
+    QUARANTINE,
+    RETRY_WINDOW,
+    Decision,
+    Found,
+    Outcome,
+    Sent,
+    Step,
+    Verdict,
+    after,
+    has_marker,
+    key_of,
+    marker_of,
+    next_step,
+    searched,
+    tagged,
+    without_marker,
+)
+
+START = datetime(2026, 11, 22, 10, 30, tzinfo=UTC)
+TENANT = "3f2a9c1e-0000-4000-8000-0123456789ab"
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def sent(first: float, last: float, attempts: int) -> Sent:
+    return Sent(at(first), at(last), attempts)
+
+
+def test_the_windows_follow_from_what_xero_remembers() -> None:
+    assert timedelta(seconds=250) == RETRY_WINDOW
+    assert timedelta(seconds=120) == QUARANTINE
+    assert RETRY_WINDOW + LATE + MARGIN == KEY_LIFE
+    assert QUARANTINE > LATE
+
+
+def test_what_was_never_sent_may_be_sent_now() -> None:
+    assert next_step(None, START) == Decision(Step.SEND, START)
+
+
+@pytest.mark.parametrize(
+    ("tries", "seconds", "step", "due"),
+    [
+        (sent(0, 0, 1), 4, Step.WAIT, 5),
+        (sent(0, 0, 1), 5, Step.RESEND, 5),
+        (sent(0, 5, 2), 19, Step.WAIT, 20),
+        (sent(0, 5, 2), 20, Step.RESEND, 20),
+        (sent(0, 20, 3), 60, Step.RESEND, 60),
+        (sent(0, 60, 4), 150, Step.RESEND, 150),
+        (sent(0, 150, 5), 240, Step.RESEND, 240),
+        (sent(0, 150, 5), 249, Step.RESEND, 249),
+        (sent(0, 150, 5), 250, Step.WAIT, 270),
+        (sent(0, 240, 6), 300, Step.WAIT, 360),
+        (sent(0, 240, 6), 360, Step.SEARCH, 360),
+        (sent(0, 0, 1), 249, Step.RESEND, 249),
+        (sent(0, 0, 1), 250, Step.SEARCH, 250),
+    ],
+)
+def test_a_try_without_an_answer(tries: Sent, seconds: float, step: Step, due: float) -> None:
+    assert next_step(tries, at(seconds)) == Decision(step, at(due))
+
+
+def test_a_clock_that_stepped_back_never_sends_again() -> None:
+    tries = sent(0, 20, 2)
+    for seconds in (-86_400, -1, 0, 19):
+        assert next_step(tries, at(seconds)) == Decision(Step.WAIT, at(140))
+
+
+def test_what_another_process_sent_is_searched_and_never_sent_again() -> None:
+    """I-43: nobody can tell how long ago it left, so its quarantine starts when it is found."""
+    for tries in (sent(0, 0, 1), sent(-86_400, -86_400, 3), sent(86_400, 86_400, 1)):
+        assert next_step(tries, at(7), at(0)) == Decision(Step.WAIT, at(120))
+        assert next_step(tries, at(120), at(0)) == Decision(Step.SEARCH, at(120))
+
+
+def test_following_the_decisions_never_leaves_the_windows() -> None:
+    """I-19, for tries that take any time: the same key only within 250 s of the first send,
+    a search only 120 s after the last, and both come to an end."""
+    chance = random.Random(1)
+    for _ in range(3_000):
+        now, tries, resends = START, sent(0, 0, 1), 0
+        while (decision := next_step(tries, now)).step is not Step.SEARCH:
+            if decision.step is Step.WAIT:
+                assert decision.at > now
+                now = decision.at + timedelta(seconds=chance.choice((0, 0, 1, 33, 200)))
+                continue
+            assert decision == Decision(Step.RESEND, now)
+            assert now - tries.first_at < RETRY_WINDOW
+            assert now - tries.last_at >= BACK_OFF[0]
+            tries = Sent(START, now, tries.attempts + 1)
+            now += timedelta(seconds=chance.choice((0, 1, 30)))
+            resends += 1
+        assert now - tries.last_at >= QUARANTINE
+        assert resends <= 5
+
+
+@pytest.mark.parametrize(
+    ("outcome", "earlier_unclear", "verdict"),
+    [
+        (Outcome.DONE, False, Verdict.SETTLE),
+        (Outcome.DONE, True, Verdict.SETTLE),
+        (Outcome.REFUSED, False, Verdict.REFUSE),
+        (Outcome.REFUSED, True, Verdict.KEEP),
+        (Outcome.LIMITED, False, Verdict.KEEP),
+        (Outcome.LIMITED, True, Verdict.KEEP),
+        (Outcome.UNCLEAR, False, Verdict.KEEP),
+        (Outcome.UNCLEAR, True, Verdict.KEEP),
+    ],
+)
+def test_what_a_try_means(outcome: Outcome, earlier_unclear: bool, verdict: Verdict) -> None:
+    assert after(outcome, earlier_unclear) is verdict
+
+
+def test_a_key_names_the_tenant_and_the_shipment_and_fits() -> None:
+    """I-18."""
+    one = key_of(TENANT, UUID(int=1))
+    assert TENANT in one
+    assert str(UUID(int=1)) in one
+    assert len(one) <= 128
+    assert one != key_of(TENANT, UUID(int=2))
+    assert one != key_of(TENANT.replace("3f", "4f"), UUID(int=1))
+    with pytest.raises(ValueError, match="too long"):
+        key_of("t" * 100, UUID(int=1))
+
+
+def test_a_marker_is_short_and_plain_and_made_of_the_randomness_only() -> None:
+    chance = random.Random(2)
+    made = {marker_of(chance.randbytes(7)) for _ in range(20_000)}
+    assert len(made) == 20_000
+    assert all(re.fullmatch(r"JPM-[0-9A-HJKMNP-TV-Z]{10}", marker) for marker in made)
+    assert marker_of(b"\0" * 7) == "JPM-0000000000"
+    assert marker_of(b"\xff" * 16) == "JPM-ZZZZZZZZZZ"
+    with pytest.raises(ValueError, match="seven"):
+        marker_of(b"short")
+
+
+MARKER = "JPM-0123456789"
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "",
+        " ",
+        "PO 7",
+        "Deposit (half)",
+        "<script>alert(1)</script>",
+        "Łódź ‮ 🧾",
+        "'; DROP TABLE bills;--",
+        "JPM-0123456789 without parentheses",
+    ],
+)
+def test_a_marker_is_put_on_and_taken_off(reference: str) -> None:
+    shown = tagged(reference, MARKER)
+    assert shown.endswith(f"({MARKER})")
+    assert has_marker(shown, MARKER)
+    assert not has_marker(shown, "JPM-9876543210")
+    assert without_marker(shown) == reference
+    assert tagged(shown, MARKER) == shown
+    assert without_marker(reference) == reference
+
+
+def test_a_long_reference_is_cut_and_its_marker_never() -> None:
+    """Xero takes 255 UTF-16 units."""
+    for text in ("x" * 300, "🧾" * 300, "x" + "🧾" * 127):
+        shown = tagged(text, MARKER)
+        assert 254 <= len(shown.encode("utf-16-le")) / 2 <= 255
+        assert shown.endswith(f" ({MARKER})")
+        assert text.startswith(without_marker(shown))
+
+
+def test_a_marker_is_found_wherever_people_moved_it() -> None:
+    moved = f"paid late ({MARKER.lower()}) thanks"
+    assert searched(["", "PO 7", moved], MARKER) is Found.ADOPT
+    assert searched(["", "PO 7", f"(x{MARKER})"], MARKER) is Found.AGAIN
+    assert searched([], MARKER) is Found.AGAIN
