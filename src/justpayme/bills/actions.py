@@ -165,7 +165,7 @@ def bill_edit(*, act: Act, bill_id: int, entry: BillEntry, seen: datetime | None
         bill = _bill_for_change(act, bill_id, seen)
         if bill.status == Status.VOID:
             raise Refused({"": "A void bill can't be changed. Make a new bill instead."})
-        before = _snapshot(bill)
+        before = bill.told()
         stored = entry_of(bill)
         totals = _checked(bill, entry, act, before=stored)
         _take(bill, entry)
@@ -197,7 +197,7 @@ def bill_void(*, act: Act, bill_id: int) -> Bill:
             raise Refused({"": "This bill is void already."})
         if bill.paid or bill.credited:
             raise Refused({"": "Money has come off this bill. Remove its payments first."})
-        before = _snapshot(bill)
+        before = bill.told()
         bill.status, bill.outstanding = Status.VOID, ZERO
         _save_change(bill, act, "voided", before)
         form.done(bill.pk)
@@ -221,7 +221,7 @@ def payment_record(*, act: Act, bill_id: int, entry: PaymentEntry) -> Payment:
                 show=lambda amount: currencies.text(amount, bill.currency),
             )
         )
-        before = _snapshot(bill)
+        before = bill.told()
         payment = Payment.objects.create(
             bill=bill,
             kind=MoneyKind.PAYMENT,
@@ -243,7 +243,7 @@ def payment_remove(*, act: Act, bill_id: int, payment_id: int) -> Bill:
         payment = bill.payments.get(pk=payment_id)
         if payment.kind != MoneyKind.PAYMENT:
             raise Refused({"": "Only payments can be removed here; this is a credit from Xero."})
-        before = _snapshot(bill)
+        before = bill.told()
         payment.delete()
         _count_payments(bill, -payment.amount, act)
         _save_change(bill, act, "unpaid", before)
@@ -500,7 +500,7 @@ def _approve(bill: Bill, act: Act) -> None:
         "lines": "" if bill.lines.exists() else "Add at least one line.",
     }
     _refuse({name: text for name, text in missing.items() if text})
-    before = _snapshot(bill)
+    before = bill.told()
     bill.status = Status.ACTIVE
     _settle(bill, act)
     _save_change(bill, act, "approved", before)
@@ -528,14 +528,9 @@ def _last_paid(bill: Bill, act: Act) -> date:
 # --- history -----------------------------------------------------------------------------------
 
 
-def _snapshot(bill: Bill) -> BillFields:
-    """The bill as a value, its client by name (a bill made here has no contact)."""
-    return bill.fields(contact_id=bill.client.name)
-
-
 def _save_change(bill: Bill, act: Act, action: str, before: BillFields) -> None:
     """Store the bill and one history entry, or nothing at all when nothing changed."""
-    after = _snapshot(bill)
+    after = bill.told()
     names = before.differing(after)
     if not names:
         return
@@ -545,12 +540,18 @@ def _save_change(bill: Bill, act: Act, action: str, before: BillFields) -> None:
     changes = [
         {
             "field": name,
-            "old": to_plain(getattr(before, name)),
-            "new": to_plain(getattr(after, name)),
+            "old": _plain(name, before),
+            "new": _plain(name, after),
         }
         for name in names
     ]
     _remember(bill, act, action, changes)
+
+
+def _plain(name: str, version: BillFields) -> Any:
+    if name == "client":
+        return Client.objects.get(pk=int(version.client)).mark()
+    return to_plain(getattr(version, name))
 
 
 def _remember(bill: Bill, act: Act, action: str, changes: list[dict[str, Any]]) -> None:

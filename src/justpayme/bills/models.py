@@ -72,6 +72,10 @@ class Client(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def mark(self) -> dict[str, Any]:
+        """How a bill's history names this client: by its number, and as it was called then."""
+        return {"id": self.pk, "name": self.name}
+
 
 class Bill(models.Model):
     """A sales bill that a client owes. `paid`, `credited` and `outstanding` are always shown."""
@@ -139,6 +143,10 @@ class Bill(models.Model):
             payments=tuple(payment.fields() for payment in self.payments.all()),
             **plain,
         )
+
+    def told(self) -> BillFields:
+        """The same for the history: the client by its number here, linked or not."""
+        return self.fields(contact_id=str(self.client_id))
 
 
 class Line(models.Model):
@@ -213,15 +221,22 @@ class Payment(models.Model):
 class HistoryEntry(models.Model):
     """What changed on a bill, when, by whom and why. Append-only: the database refuses changes.
 
-    `changes` is a list of {"field", "old", "new"}; values as `core.bill.to_plain` writes them.
+    `changes` is a list of {"field", "old", "new"}: exactly what changed in our row, so that the
+    bill can be rebuilt as of any moment (`core.timeline`); values as `core.bill.to_plain` writes
+    them, a client as `Client.mark` (older entries: a name, or Xero's ContactID). Only the changes
+    of a `SENT` entry are about Xero: what was sent there, before and after.
     `run` is the number of the sync run that brought the change, if one did.
     """
+
+    SENT = "sent"
+    """The `action` of an entry whose changes were made in Xero, by us, and not in our row."""
 
     class Source(models.TextChoices):
         PERSON = "person", "Person"
         XERO = "xero", "Xero"
         IMPORT = "import", "First import"
         CONNECTION = "connection", "Connection"
+        WRITE_BACK = "write-back", "Sent to Xero"
 
     business = models.ForeignKey(Business, on_delete=models.CASCADE, related_name="+")
     bill = models.ForeignKey(Bill, on_delete=models.CASCADE, related_name="history")
