@@ -27,6 +27,7 @@ merging the same answer twice changes nothing; edits to different units both sur
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
@@ -104,15 +105,18 @@ def _recognised(
     """The base and our row once our own writes are recognised in Xero's version (row 13)."""
     if sent is None:
         return base, local
-    for unit in sent_units:
-        if not _says(remote, sent, unit, _FILLED_IN):
-            continue
+    for unit in arrived(remote, sent, sent_units):
         base = base.take(remote, UNITS[unit])
         if _says(local, sent, unit, _GIVEN):
             local = local.take(remote, UNITS[unit])
         elif unit == "lines":
             local = replace(local, lines=_with_ids(local.lines, sent.lines, remote.lines))
     return base, local
+
+
+def arrived(remote: BillFields, sent: BillFields, units: Iterable[str]) -> frozenset[str]:
+    """Those of the units that Xero's version shows as we sent them."""
+    return frozenset(unit for unit in units if _says(remote, sent, unit, _FILLED_IN))
 
 
 _GIVEN = ("remote_id",)
