@@ -5,6 +5,7 @@ not. Reading is here, writing in ``writes``; what is not built answers 501, as X
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -83,17 +84,25 @@ class Api:
             raise Denied(403, "AuthenticationUnsuccessful")
         return self.store.ledgers[tenant_id]
 
-    def answer(self, request: Request, ledger: Ledger, endpoint: str, key: str | None) -> Response:
-        """Answer an authorised call."""
+    def answer(
+        self,
+        request: Request,
+        ledger: Ledger,
+        endpoint: str,
+        key: str | None,
+        now: datetime | None = None,
+    ) -> Response:
+        """Answer an authorised call, as of ``now`` when a late one lands."""
+        now = now or self.clock.now()
         try:
             with self.store.lock:
                 if request.method == "GET":
-                    return self._read(request, ledger, endpoint, key)
+                    return self._read(request, ledger, endpoint, key, now)
                 return replays.once(
                     self.store,
                     request,
-                    self.clock.now(),
-                    lambda: self._write(request, ledger, endpoint, key),
+                    now,
+                    lambda: self._write(request, ledger, endpoint, key, now),
                 )
         except QueryError as error:
             return error_answer(16, "QueryParseException", str(error))
@@ -104,42 +113,46 @@ class Api:
         except BadHeader:
             return Response("Precondition failed", 412, mimetype="text/plain")
 
-    def _read(self, request: Request, ledger: Ledger, endpoint: str, key: str | None) -> Response:
+    def _read(
+        self, request: Request, ledger: Ledger, endpoint: str, key: str | None, now: datetime
+    ) -> Response:
         if endpoint in SETTINGS:
             plural, rows = SETTINGS[endpoint]
             found = [shapes.to_json(row) for row in rows(ledger)]
             if key is not None:
                 return not_found()
-            return self._enveloped(plural, found, None)
+            return self._enveloped(plural, found, None, now)
         side = sides.split(key)
         if side:
-            return sides.read(self.call(request, ledger), endpoint, side)
+            return sides.read(self.call(request, ledger, now), endpoint, side)
         what = LISTINGS[endpoint]
         question = listing.parse_question(request.args, request.headers.get("If-Modified-Since"))
         if key is None:
             answer = listing.answer(what, ledger, question)
-            return self._enveloped(what.plural, answer.rows, answer.pagination)
+            return self._enveloped(what.plural, answer.rows, answer.pagination, now)
         record = listing.find_one(what, ledger, key)
         if record is None:
             return not_found()
         row = listing.render_one(what, ledger, record, question.places)
-        return self._enveloped(what.plural, [row], None)
+        return self._enveloped(what.plural, [row], None, now)
 
-    def call(self, request: Request, ledger: Ledger) -> writes.Call:
+    def call(self, request: Request, ledger: Ledger, now: datetime) -> writes.Call:
         """A call as the writing half wants it."""
         return writes.Call(
             store=self.store,
             ledger=ledger,
-            now=self.clock.now(),
+            now=now,
             method=request.method,
             body=request.get_data(),
             question=listing.parse_question(request.args, None),
             provider=self.identity.app.name,
         )
 
-    def _write(self, request: Request, ledger: Ledger, endpoint: str, key: str | None) -> Response:
+    def _write(
+        self, request: Request, ledger: Ledger, endpoint: str, key: str | None, now: datetime
+    ) -> Response:
         try:
-            call = self.call(request, ledger)
+            call = self.call(request, ledger, now)
             side = sides.split(key)
             if side:
                 return sides.write(call, endpoint, side)
@@ -148,11 +161,9 @@ class Api:
             return error_answer(14, "PostDataInvalidException", str(error))
 
     def _enveloped(
-        self, plural: str, rows: list[bytes], pagination: dict[str, int] | None
+        self, plural: str, rows: list[bytes], pagination: dict[str, int] | None, now: datetime
     ) -> Response:
-        body = shapes.envelope(
-            plural, rows, self.clock.now(), str(uuid4()), self.identity.app.name, pagination
-        )
+        body = shapes.envelope(plural, rows, now, str(uuid4()), self.identity.app.name, pagination)
         return Response(body, 200, content_type="application/json; charset=utf-8")
 
 

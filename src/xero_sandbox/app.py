@@ -28,11 +28,14 @@ from xero_sandbox.faults import (
     BEFORE,
     HIDDEN,
     KINDS,
+    LATE,
     SENDING,
     BadRule,
     Faults,
+    put_off,
 )
 from xero_sandbox.faults import Rule as Fault
+from xero_sandbox.late import Late
 from xero_sandbox.limits import Allowance, Limits
 from xero_sandbox.log import BODY_KEPT, MUTATING, Entry, RequestLog
 from xero_sandbox.oauth import App, Denied, Identity, OAuthError
@@ -81,6 +84,7 @@ class Sandbox:
         self.api = Api(store, clock, self.identity)
         self.log = RequestLog()
         self.faults = Faults()
+        self.late = Late()
         self.routes = Map(
             [
                 Rule("/identity/connect/authorize", endpoint=self.authorize),
@@ -102,6 +106,7 @@ class Sandbox:
                 Rule("/sandbox/faults/<rule>", endpoint=self.drop_fault, methods=["DELETE"]),
                 Rule("/sandbox/limits", endpoint=self.set_limits, methods=["POST"]),
                 Rule("/sandbox/log", endpoint=self.show_log, methods=["GET"]),
+                Rule("/sandbox/late", endpoint=self.show_late, methods=["GET"]),
                 Rule("/sandbox/counts", endpoint=self.show_counts, methods=["GET"]),
                 Rule("/sandbox/reset-log", endpoint=self.reset_log, methods=["POST"]),
             ],
@@ -114,6 +119,7 @@ class Sandbox:
         request = Request(with_latin_path(environ))
         request.max_content_length = MAX_BODY
         body = written(request)
+        self.late.land(self.clock.now())
         started = time.monotonic()
         rules = self.faults.firing(request, self.clock.now()) if is_api(request) else []
         response, size = Response(b"", 0), 0
@@ -296,6 +302,13 @@ class Sandbox:
             barred=request.environ.get(BARRED, frozenset()),
             hidden=request.environ.get(HIDDEN, frozenset()),
         )
+        if LATE in request.environ:
+            return self.limited(
+                ledger,
+                lambda: put_off(
+                    self, request, lambda at: self.api.answer(request, ledger, name, key, at)
+                ),
+            )
         return self.limited(ledger, lambda: self.api.answer(request, ledger, name, key))
 
     def limited(self, ledger: Ledger | None, answer: Callable[[], Response]) -> Response:
@@ -408,6 +421,10 @@ class Sandbox:
         """The last requests, newest first."""
         return json_answer(self.log.last())
 
+    def show_late(self, request: Request) -> Response:
+        """The late writes: landed ones with the status that nobody saw, then the waiting."""
+        return json_answer(self.late.all())
+
     def show_counts(self, request: Request) -> Response:
         """Counters per organisation."""
         return json_answer(self.log.counts())
@@ -415,6 +432,7 @@ class Sandbox:
     def reset_log(self, request: Request) -> Response:
         """Forget log, counters and used limits."""
         self.log.reset()
+        self.late.forget()
         self.limits.reset()
         return json_answer({"ok": True})
 

@@ -26,9 +26,9 @@ from werkzeug.wrappers import Request, Response
 
 from xero_sandbox.answers import denied_answer, json_answer
 from xero_sandbox.log import MUTATING
-from xero_sandbox.mangles import HARMLESS, MANGLES, mangled
+from xero_sandbox.mangles import HARMLESS, MANGLES, WRITE_MANGLES, mangled
 from xero_sandbox.oauth import Denied
-from xero_sandbox.replays import FAILS, KEYS_DOWN
+from xero_sandbox.replays import FAILS, KEYS_DOWN, known
 
 if TYPE_CHECKING:
     from xero_sandbox.app import Sandbox
@@ -39,6 +39,8 @@ PAGE = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1></
 OFFLINE = "The Organisation is offline"
 BARRED, HIDDEN = "xero_sandbox.barred", "xero_sandbox.hidden"
 """Where a rule leaves scopes taken away and organisations hidden, in the WSGI environment."""
+LATE = "xero_sandbox.late"
+"""Where a rule leaves itself when the write is to take effect later."""
 
 
 class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -84,7 +86,7 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         return True
 
 
-OF_WRITES = {"keys_down", "write_500"}
+OF_WRITES = {"keys_down", "write_500", "late", *WRITE_MANGLES}
 """Kinds that are about writing: they neither count nor fire on a GET."""
 Before = Callable[["Sandbox", Rule, Request], Response | None]
 After = Callable[["Sandbox", Rule, Request, Response], None]
@@ -207,6 +209,26 @@ def write_500(sandbox: "Sandbox", rule: Rule, request: Request) -> None:
     request.environ[FAILS] = True
 
 
+def late(sandbox: "Sandbox", rule: Rule, request: Request) -> None:
+    """A write takes effect ``seconds`` (default 30) later by the sandbox's clock, whatever else
+    happens until then; the caller's connection is reset, or with ``answer`` "timeout" it gets a
+    504 after ``delay`` seconds.
+    """
+    request.environ[LATE] = rule
+
+
+def put_off(sandbox: "Sandbox", request: Request, do: Callable[[datetime], Response]) -> Response:
+    """Keep a late write for its time. One whose key has an answer is done already (3.6)."""
+    rule: Rule = request.environ[LATE]
+    now = sandbox.clock.now()
+    if not known(sandbox.store, request, now):
+        sandbox.late.put_off(request, now, float(rule.parameters.get("seconds", 30)), do)
+    if rule.parameters.get("answer") != "timeout":
+        raise hang_up(request)
+    sandbox.sleep(_seconds(rule))
+    return _html(504, "Gateway Timeout")
+
+
 def timeout_after(sandbox: "Sandbox", rule: Rule, request: Request, response: Response) -> None:
     """Do what was asked, wait ``delay`` seconds (default 5), then a 504."""
     sandbox.sleep(_seconds(rule))
@@ -250,7 +272,7 @@ def drip(sandbox: "Sandbox", rule: Rule, request: Request, response: Response) -
 
 def mangle(sandbox: "Sandbox", rule: Rule, request: Request, response: Response) -> None:
     """Spoil a 200; ``mangle`` names how (or use the mangle's name as the kind)."""
-    name = rule.kind if rule.kind in MANGLES else str(rule.parameters["mangle"])
+    name = rule.kind if rule.kind != "mangle" else str(rule.parameters["mangle"])
     mangled(response, name, rule.parameters.get("rows") == "all")
 
 
@@ -260,14 +282,14 @@ BEFORE: dict[str, Before] = {
         delay, timeout_before, reset_before, limit_minute, limit_day, limit_app,
         limit_concurrent, error_500, error_502, error_503, error_504, offline, invalid_grant,
         forbidden, expire_tokens, revoke_consent, reset_demo, remove_scope, hide_tenant,
-        keys_down, write_500,
+        keys_down, write_500, late,
     )
 }  # fmt: skip
 AFTER: dict[str, After] = {
     "timeout_after": timeout_after,
     "lose_answer": lose_answer,
     "mangle": mangle,
-    **dict.fromkeys(MANGLES, mangle),
+    **dict.fromkeys((*MANGLES, *WRITE_MANGLES), mangle),
 }
 SENDING: dict[str, After] = {"reset_mid_body": reset_mid_body, "drip": drip}
 LASTING = {"remove_scope", "hide_tenant", "forbidden", "keys_down"}
@@ -282,7 +304,8 @@ USUAL_PATH = {
     "forbidden": "/api.xro",
     "keys_down": "/api.xro",
     "write_500": "/api.xro",
-    **dict.fromkeys(("mangle", *MANGLES), "/api.xro"),
+    "late": "/api.xro",
+    **dict.fromkeys(("mangle", *MANGLES, *WRITE_MANGLES), "/api.xro"),
 }
 """Where a kind applies when the rule does not say."""
 AT_ONCE = {"expire_tokens", "revoke_consent", "reset_demo"}
@@ -293,6 +316,7 @@ KINDS: dict[str, str] = {
         for name, action in {**BEFORE, **AFTER, **SENDING}.items()
     },
     **MANGLES,
+    **{name: " ".join((it.__doc__ or "").split()) for name, it in WRITE_MANGLES.items()},
 }
 """Every kind by name, with what it does."""
 

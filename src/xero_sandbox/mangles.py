@@ -308,6 +308,33 @@ def _id(answer: Opened) -> str:
     return {"Organisations": "OrganisationID"}.get(answer.plural, f"{answer.plural[:-1]}ID")
 
 
+def elements_missing(answer: Opened) -> None:
+    """The answer to a write lacks its last element; everything is saved."""
+    del answer.rows[-1:]
+
+
+def elements_extra(answer: Opened) -> None:
+    """The answer to a write has its last element twice; everything is saved."""
+    answer.rows.extend(answer.rows[-1:])
+
+
+def elements_none(answer: Opened) -> None:
+    """The answer to a write has no element at all; everything is saved."""
+    answer.rows.clear()
+
+
+def elements_reversed(answer: Opened) -> None:
+    """The elements of the answer to a write come in the opposite order; everything is saved."""
+    answer.rows.reverse()
+
+
+def errors_though_saved(answer: Opened) -> None:
+    """Elements of the answer to a write say that they were refused, though they are saved."""
+    answer.put(answer.key("HasErrors", "HasValidationErrors"), True)
+    answer.put("StatusAttributeString", "ERROR")
+    answer.put("ValidationErrors", [{"Message": "A validation exception occurred"}])
+
+
 BODY_MANGLES: dict[str, BodyMangle] = {
     mangle.__name__: mangle
     for mangle in (
@@ -327,6 +354,13 @@ ROW_MANGLES: dict[str, RowMangle] = {
         organisation_id_changed,
     )
 }  # fmt: skip
+WRITE_MANGLES: dict[str, RowMangle] = {
+    mangle.__name__: mangle
+    for mangle in (
+        elements_missing, elements_extra, elements_none, elements_reversed, errors_though_saved,
+    )
+}  # fmt: skip
+"""Spoilt answers to writes; the write itself is done."""
 MANGLES: dict[str, str] = {
     name: (mangle.__doc__ or "").strip() for name, mangle in (BODY_MANGLES | ROW_MANGLES).items()
 }
@@ -341,5 +375,5 @@ def mangled(response: Response, name: str, every_row: bool) -> None:
         BODY_MANGLES[name](response)
         return
     answer = Opened(response.get_data(), every_row)
-    ROW_MANGLES[name](answer)
+    {**ROW_MANGLES, **WRITE_MANGLES}[name](answer)
     response.set_data(answer.close())

@@ -49,6 +49,12 @@ def once(store: Store, request: Request, now: datetime, answer: Callable[[], Res
     return response
 
 
+def known(store: Store, request: Request, now: datetime) -> bool:
+    """Whether a request's key already has an answer that is still kept."""
+    kept = store.answers.get(request.headers.get("Idempotency-Key", ""))
+    return kept is not None and now - kept.first < LIFE
+
+
 def fingerprint(request: Request) -> str:
     """Method, address with its query, and body, as one hash."""
     parts = (request.method.encode(), request.full_path.lower().encode(), request.get_data())

@@ -10,12 +10,12 @@ import pytest
 from tests.sandbox.client import SCOPES, SERVED_REDIRECT, Start
 
 
-def connect(http: httpx2.Client) -> dict[str, str]:
+def connect(http: httpx2.Client, scope: str = SCOPES) -> dict[str, str]:
     """Go through consent; returns the headers of an accounting call."""
     tenant = http.get("/sandbox/organisations").json()[0]["tenant"]
     form = {
         "response_type": "code", "client_id": "SANDBOXCLIENT", "redirect_uri": SERVED_REDIRECT,
-        "scope": SCOPES, "state": "x", "tenant": tenant, "decision": "allow",
+        "scope": scope, "state": "x", "tenant": tenant, "decision": "allow",
     }  # fmt: skip
     answer = http.post("/identity/connect/authorize", data=form)
     code = httpx2.URL(answer.headers["Location"]).params["code"]
