@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import gzip
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
@@ -434,25 +435,49 @@ def test_the_token_is_in_no_error() -> None:
         assert "canary-token" not in f"{problem!r}{problem}{problem.detail}"
 
 
-def test_nothing_in_the_client_can_change_xero() -> None:
-    """I-36: one place sends, and the method it sends is the constant GET."""
+SENDERS = {"request", "send", "stream", "get", "options", "head", "post", "put", "patch", "delete"}
+
+
+def senders() -> dict[str, tuple[str, ast.FunctionDef]]:
+    """Function of the client -> (the method it sends, the function), wherever it uses HTTP."""
     source = ROOT / "src" / "justpayme" / "xero" / "client.py"
-    nodes = list(ast.walk(ast.parse(source.read_text())))
-    calls = [n for n in nodes if isinstance(n, ast.Call)]
-    senders = {"request", "send", "stream", "get", "options", "head", "post", "put", "patch"}
-    sent = [
-        n
-        for n in calls
-        if isinstance(n.func, ast.Attribute)
-        and n.func.attr in senders | {"delete", "build_request"}
-        and ast.unparse(n.func.value).endswith("http")
+    functions = [
+        n for n in ast.walk(ast.parse(source.read_text())) if isinstance(n, ast.FunctionDef)
     ]
-    assert [ast.unparse(n.args[0]) for n in sent] == ["'GET'"]
-    assert [n.func.attr for n in sent if isinstance(n.func, ast.Attribute)] == ["stream"]
-    words = {
-        n.value for n in ast.walk(ast.parse(source.read_text())) if isinstance(n, ast.Constant)
+    return {
+        function.name: (ast.unparse(call.args[0]), function)
+        for function in functions
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in SENDERS | {"build_request"}
+        and ast.unparse(call.func.value).endswith("http")
     }
-    assert not words & {"POST", "PUT", "PATCH", "DELETE"}
+
+
+def first_statement(function: ast.FunctionDef) -> str:
+    """The first thing it does, after its docstring."""
+    return ast.unparse(function.body[1])
+
+
+def test_only_one_place_changes_xero_and_it_asks_first() -> None:
+    """I-36: all else that sends, sends the constant GET."""
+    found = senders()
+    assert {name: method for name, (method, _) in found.items()} == {
+        "_attempt": "'GET'",
+        "_transmit": "request.method",
+    }
+    assert first_statement(found["_transmit"][1]) == "self.may_write()"
+
+
+def test_http_is_spoken_in_two_modules_only() -> None:
+    """The client, and the sign-in, which reaches no organisation's books."""
+    speaking = {
+        file.name
+        for file in (ROOT / "src" / "justpayme" / "xero").glob("*.py")
+        if re.search(r"^import httpx2|^from httpx2", file.read_text(), re.MULTILINE)
+    }
+    assert speaking == {"client.py", "oauth.py"}
 
 
 def test_the_client_reads_no_proxy_from_the_environment() -> None:

@@ -1,17 +1,21 @@
-"""One short method per call to Xero's Accounting API. Reads only: nothing here can change Xero.
+"""One short method per call to Xero's Accounting API, and `send`, the one door that changes it.
 
 The client parses at the door: it returns typed values of `wire` or raises a
-`core.errors.Problem`. It keeps to Xero's limits, refreshes an expired token once, repeats
-reads that failed in passing, and asks `guard` before every single call whether calls are
-still allowed (I-37).
+`core.errors.Problem`. It keeps to Xero's limits, refreshes an expired token once, and asks
+`guard` before every single call whether calls are still allowed (I-37).
+
+Reads that failed in passing are repeated here. A write is tried **once**: whether and when it
+may be tried again is for `core.outbox` to say. Only `_transmit` sends anything but GET, and
+the first thing it does is to ask `may_write`, which refuses unless told otherwise (I-36).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
+from uuid import UUID
 
 import httpx2
 import msgspec
@@ -19,17 +23,36 @@ import msgspec
 from justpayme.core.cursor import Slice
 from justpayme.core.errors import Problem
 from justpayme.xero import limits, retry, wire
+from justpayme.xero.answer import Answer, limited, unclear
+from justpayme.xero.answer import read as read_answer
 from justpayme.xero.errors import TokenExpired, classify
+from justpayme.xero.outgoing import Request
+
+ACCREC = 'Type=="ACCREC"'
+"""A sales invoice, in Xero's filter language; supplier bills may have the same numbers."""
 
 PAGE_SIZE = 1000
+MOST_PAGES = 10
+"""Pages of a question by number or reference: more is not what was meant."""
+
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes after decompression; a full page is about 4 MB. More is not an answer but a bomb."""
 
 LONGEST_CALL = 120.0
 """Seconds for one whole answer, however steadily it drips."""
 
+LEAVES_WITHIN = 15.0
+"""Seconds from the start of `send` in which a request must have left, or it stays here:
+`core.outbox` counts from when the try was recorded (its MARGIN is 20)."""
+
+LONGEST_WRITE = 30.0
+"""Seconds after which `send` gives up (the QUARANTINE of `core.outbox` reckons with it)."""
+
+_WRITE_TIMEOUT = httpx2.Timeout(LONGEST_WRITE - LEAVES_WITHIN, connect=5.0, write=5.0, pool=5.0)
+
 IDS_PER_CALL = 40
-"""The length of the address is the practical limit (xero-facts 11.10)."""
+LONGEST_LIST = 1_800
+"""Ids, and characters of them: the length of the address is the limit (xero-facts 11.10)."""
 
 T = TypeVar("T")
 
@@ -84,11 +107,17 @@ def http_client(transport: httpx2.BaseTransport | None = None) -> httpx2.Client:
     )
 
 
+def no_writing() -> None:
+    """What `may_write` is unless somebody says otherwise."""
+    raise Problem("read_only")
+
+
 @dataclass
 class XeroClient:
-    """Reads one organisation. `token(force)` gives a valid access token, refreshed if forced;
-    `guard()` raises Problem("stopped") once no more calls may be made;
-    `metered(calls, bytes)` is told of every call."""
+    """One organisation in Xero. `token(force)` gives a valid access token, refreshed if forced;
+    `guard()` raises Problem("stopped") once no more calls may be made; `may_write()` raises
+    Problem("read_only") while nothing may be changed; `metered(calls, bytes)` is told of every
+    call."""
 
     http: httpx2.Client
     api_url: str
@@ -96,6 +125,7 @@ class XeroClient:
     token: Callable[[bool], str]
     clock: Clock
     guard: Callable[[], None] = lambda: None
+    may_write: Callable[[], None] = no_writing
     metered: Callable[[int, int], None] = lambda calls, size: None
     window: limits.Window = field(default_factory=limits.Window)
     usage: Usage = field(default_factory=Usage)
@@ -123,6 +153,11 @@ class XeroClient:
         """The currencies that the organisation uses."""
         return _some("Currencies", self._get(wire.Currencies, "Currencies").items)
 
+    # https://developer.xero.com/documentation/api/accounting/brandingthemes
+    def branding_themes(self) -> tuple[wire.BrandingTheme, ...]:
+        """How invoices can look."""
+        return self._get(wire.BrandingThemes, "BrandingThemes").items
+
     # https://developer.xero.com/documentation/api/accounting/invoices
     def invoices(
         self,
@@ -138,7 +173,7 @@ class XeroClient:
         an optimised filter (3.1) and never changes, so no row can leave the set by it; ranges
         of `Date` are optimised too.
         """
-        params = {"where": 'Type=="ACCREC"', "unitdp": "4", "order": _order("InvoiceID", by_id)}
+        params = {"where": ACCREC, "unitdp": "4", "order": _order("InvoiceID", by_id)}
         return self._page(wire.Invoices, "Invoices", page, since, params, dates, shorter)
 
     def invoices_by_id(self, ids: list[str]) -> Page[msgspec.Raw]:
@@ -146,11 +181,57 @@ class XeroClient:
         params = {"IDs": ",".join(ids), "unitdp": "4", "order": "InvoiceID ASC"}
         return self._page(wire.Invoices, "Invoices", 1, None, params)
 
+    def invoices_by_number(self, numbers: Iterable[str]) -> tuple[msgspec.Raw, ...]:
+        """Sales invoices that have these numbers, in any letter case; void and deleted ones too,
+        since they may still hold theirs (xero-facts 11.8)."""
+        wanted = dict.fromkeys(numbers)
+        listed = [n for n in wanted if n and "," not in n and n == n.strip()]
+        found: list[msgspec.Raw] = []
+        for some in _lists(listed):
+            found += self._invoices_where(ACCREC, {"InvoiceNumbers": ",".join(some)})
+        for number in wanted.keys() - set(listed) - {""}:
+            found += self._invoices_where(f"{ACCREC} AND InvoiceNumber=={quoted(number)}")
+        return tuple(found)
+
+    def invoices_by_reference(self, references: Iterable[str]) -> tuple[msgspec.Raw, ...]:
+        """Sales invoices with exactly these references, void and deleted ones too. One call
+        for each: Xero's filter has no quick "or" here (xero-facts 3.1)."""
+        wheres = [f"{ACCREC} AND Reference=={quoted(r)}" for r in dict.fromkeys(references) if r]
+        return tuple(row for where in wheres for row in self._invoices_where(where))
+
+    def invoices_marked(self, marker: str) -> tuple[msgspec.Raw, ...]:
+        """Sales invoices whose number or reference holds the marker, whatever else is in it."""
+        return self._invoices_where(ACCREC, {"searchTerm": marker})
+
+    def _invoices_where(
+        self, where: str, more: Mapping[str, str] | None = None
+    ) -> tuple[msgspec.Raw, ...]:
+        params = {"where": where, "unitdp": "4", "order": "InvoiceID ASC", **(more or {})}
+        return self._every(wire.Invoices, "Invoices", params)
+
     # https://developer.xero.com/documentation/api/accounting/contacts
     def contacts(self, page: int, since: datetime | None, by_id: bool) -> Page[wire.Contact]:
         """A page of contacts, archived ones too (xero-facts 4.4)."""
         params = {"includeArchived": "true", "order": _order("ContactID", by_id)}
         return self._page(wire.Contacts, "Contacts", page, since, params)
+
+    def contacts_by_id(self, ids: Sequence[str]) -> tuple[wire.Contact, ...]:
+        """These contacts, archived ones too. Those that are unknown are missing."""
+        found: list[wire.Contact] = []
+        for some in _lists(dict.fromkeys(ids)):
+            found += self._contacts_where({"IDs": ",".join(some)})
+        return tuple(found)
+
+    def contacts_by_number(self, numbers: Iterable[str]) -> tuple[wire.Contact, ...]:
+        """Contacts that have these ContactNumbers, archived ones too. One call for each."""
+        found: list[wire.Contact] = []
+        for number in dict.fromkeys(n for n in numbers if n):
+            found += self._contacts_where({"where": f"ContactNumber=={quoted(number)}"})
+        return tuple(found)
+
+    def _contacts_where(self, params: Mapping[str, str]) -> tuple[wire.Contact, ...]:
+        archived = {"includeArchived": "true", "order": "ContactID ASC"}
+        return self._every(wire.Contacts, "Contacts", {**archived, **params})
 
     # https://developer.xero.com/documentation/api/accounting/payments
     def payments(
@@ -168,6 +249,33 @@ class XeroClient:
         }
         return self._page(wire.Payments, "Payments", page, since, params, dates, shorter)
 
+    def payments_by_id(self, ids: Iterable[str]) -> tuple[wire.Payment, ...]:
+        """These payments, deleted ones too; one call for each. Unknown ones are missing."""
+        return self._payments_where(f"PaymentID=={guid(one)}" for one in dict.fromkeys(ids))
+
+    def payments_by_invoice(self, ids: Iterable[str]) -> tuple[wire.Payment, ...]:
+        """All payments of these invoices, deleted ones too; one call for each invoice.
+
+        The way to look for a marker: nothing that anybody typed is part of the question.
+        """
+        wheres = (f"Invoice.InvoiceID=={guid(one)}" for one in dict.fromkeys(ids))
+        return self._payments_where(wheres)
+
+    def payments_by_reference(self, references: Iterable[str]) -> tuple[wire.Payment, ...]:
+        """Payments with exactly these references, deleted ones too; one call for each."""
+        wheres = (f"Reference=={quoted(r)}" for r in dict.fromkeys(references) if r)
+        return self._payments_where(wheres)
+
+    def _payments_where(self, wheres: Iterable[str]) -> tuple[wire.Payment, ...]:
+        found: list[wire.Payment] = []
+        for where in wheres:
+            params = {
+                "where": f'PaymentType=="ACCRECPAYMENT" AND {where}',
+                "order": "PaymentID ASC",
+            }
+            found += self._every(wire.Payments, "Payments", params)
+        return tuple(found)
+
     # https://developer.xero.com/documentation/api/accounting/creditnotes
     def credit_notes(
         self,
@@ -180,6 +288,75 @@ class XeroClient:
         """A page of credit notes given to clients (xero-facts 4.2)."""
         params = {"where": 'Type=="ACCRECCREDIT"', "order": _order("CreditNoteID", by_id)}
         return self._page(wire.CreditNotes, "CreditNotes", page, since, params, dates, shorter)
+
+    def send(self, request: Request, *, key: str) -> Answer:
+        """Send what is to change Xero, in one try; with a new token once more if the first was
+        refused as expired (which did nothing). `key` is the Idempotency-Key.
+
+        Raises Problem only where nothing was sent: read_only, stopped, consent_lost and so on.
+        What Xero says about limits and permissions is in the answer.
+        """
+        self.may_write()
+        started = self.clock.monotonic()
+        for force in (False, True):
+            if problem := self._not_now():
+                return limited(problem, sent=force)
+            bearer = self.token(force)
+            if self.clock.monotonic() - started > LEAVES_WITHIN:
+                late = Problem("xero_unavailable", "a token took too long to come")
+                return limited(late, sent=force)
+            found = self._transmit(request, key, bearer, started)
+            if isinstance(found, Answer):
+                return found
+        return limited(Problem("consent_lost", str(found)))
+
+    def _transmit(
+        self, request: Request, key: str, bearer: str, started: float
+    ) -> Answer | TokenExpired:
+        """The one place from which anything but a read leaves."""
+        self.may_write()
+        self.guard()
+        url = f"{self.api_url}/api.xro/2.0/{request.path}"
+        headers = self._headers() | {
+            "authorization": f"Bearer {bearer}",
+            "content-type": "application/json",
+            "idempotency-key": key,
+        }
+        try:
+            with self.http.stream(
+                request.method,
+                url,
+                params=request.params,
+                headers=headers,
+                content=request.body,
+                timeout=_WRITE_TIMEOUT,
+            ) as answer:
+                body = self._body(answer, started + LONGEST_WRITE)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+            self._count(0, {})
+            return limited(Problem("xero_unreachable", type(error).__name__), sent=False)
+        except (Problem, httpx2.DecodingError, httpx2.TransportError) as error:
+            self._count(0, {})
+            return unclear(_lost(error))
+        self._count(len(body), answer.headers)
+        return read_answer(request, answer.status_code, answer.headers, body, self.clock.now())
+
+    def _not_now(self) -> Problem | None:
+        """Why a write must wait: it is not slept through, for its clock is running."""
+        if self.usage.day_remaining == 0:
+            return Problem("day_limit", retry_after=3600.0)
+        wait = limits.wait(self.window, self.clock.monotonic())
+        return Problem("minute_limit", retry_after=wait) if wait > 0 else None
+
+    def _every(self, kind: type[Any], path: str, params: dict[str, str]) -> tuple[Any, ...]:
+        """All rows of a question that has few, page after page."""
+        rows: list[Any] = []
+        for number in range(1, MOST_PAGES + 1):
+            page = self._page(kind, path, number, None, params)
+            rows += page.rows
+            if number >= page.pages:
+                return tuple(rows)
+        raise Problem("too_many_records", f"{path}: {page.pages} pages of {params}")
 
     def _page(
         self,
@@ -214,12 +391,15 @@ class XeroClient:
         params: Mapping[str, str] | None = None,
         since: datetime | None = None,
     ) -> T:
-        headers = {"xero-tenant-id": self.tenant_id, "accept": "application/json"}
+        headers = self._headers()
         if since is not None:
             # Accurate to the second, UTC (xero-facts 3.2).
             headers["if-modified-since"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
         body = self._read(f"{self.api_url}/api.xro/2.0/{path}", params or {}, headers)
         return wire.decode(kind, body)
+
+    def _headers(self) -> dict[str, str]:
+        return {"xero-tenant-id": self.tenant_id, "accept": "application/json"}
 
     def _read(self, url: str, params: Mapping[str, str], headers: dict[str, str]) -> bytes:
         """The body of a 200, after as many tries as `retry` allows."""
@@ -249,7 +429,7 @@ class XeroClient:
         self.guard()
         try:
             with self.http.stream("GET", url, params=params, headers=headers | bearer) as answer:
-                body = self._body(answer)
+                body = self._body(answer, self.clock.monotonic() + LONGEST_CALL)
         except Problem:
             self._count(LARGEST_ANSWER, {})
             raise
@@ -261,12 +441,12 @@ class XeroClient:
             return Problem("xero_unreachable", type(error).__name__)
         self._count(len(body), answer.headers)
         if answer.status_code == 200:
-            return body if _is_json(answer.headers, body) else Problem("wrong_shape", "no JSON")
+            return body if wire.is_json(answer.headers, body) else Problem("wrong_shape", "no JSON")
         return classify(answer.status_code, answer.headers, body, self.clock.now())
 
-    def _body(self, answer: httpx2.Response) -> bytes:
-        """The whole answer, if it is neither too large nor drips in for ever."""
-        deadline = self.clock.monotonic() + LONGEST_CALL
+    def _body(self, answer: httpx2.Response, deadline: float) -> bytes:
+        """The whole answer, if it is neither too large nor drips in for ever (`deadline`: a
+        monotonic time)."""
         body = bytearray()
         for part in answer.iter_bytes():
             body += part
@@ -290,6 +470,38 @@ class XeroClient:
         self.metered(1, size)
 
 
+def quoted(text: str) -> str:
+    """Text as a string of Xero's filter language. How Xero wants a quote or a backslash inside
+    one is not documented; a backslash before it is assumed (xero-facts 3.1)."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def guid(text: str) -> str:
+    """An id in Xero's filter language; raises ValueError for anything else."""
+    return f'guid("{UUID(text)}")'
+
+
+def _lists(values: Iterable[str]) -> Iterator[list[str]]:
+    """The values in lists that an address can hold."""
+    some: list[str] = []
+    for value in values:
+        if some and (len(some) == IDS_PER_CALL or len(",".join([*some, value])) > LONGEST_LIST):
+            yield some
+            some = []
+        some.append(value)
+    if some:
+        yield some
+
+
+def _lost(error: Exception) -> Problem:
+    """Why an answer did not come, or can't be read."""
+    if isinstance(error, Problem):
+        return error
+    code = "wrong_shape" if isinstance(error, httpx2.DecodingError) else "xero_unreachable"
+    return Problem(code, type(error).__name__)
+
+
 def _order(column: str, by_id: bool) -> str:
     return f"{column} ASC" if by_id else "UpdatedDateUTC ASC"
 
@@ -306,16 +518,6 @@ def _some(path: str, items: tuple[T, ...]) -> tuple[T, ...]:
     if not items:
         raise Problem("wrong_shape", f"{path}: an empty list")
     return items
-
-
-def _is_json(headers: Mapping[str, str], body: bytes) -> bool:
-    """Does the answer call itself JSON, and is it UTF-8 throughout? The decoder skips what we
-    don't read, so it would not notice (I-9)."""
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return False
-    return "json" in headers.get("content-type", "").lower()
 
 
 def _consistent(answer: Any, number: int) -> bool:

@@ -100,8 +100,9 @@ def _line(item: wire.LineItem) -> LineFields:
         description=text(item.description, 10_000),
         quantity=_number(item.quantity),
         unit_amount=_number(item.unit_amount),
-        discount_rate=_number(item.discount_rate),
-        discount_amount=_number(item.discount_amount, _MONEY_PLACES),
+        # A discount of nothing is none: so it is written when one is taken off (`outgoing`).
+        discount_rate=_number(item.discount_rate) or None,
+        discount_amount=_number(item.discount_amount, _MONEY_PLACES) or None,
         line_amount=amount(item.line_amount),
         tax_type=text(item.tax_type, 50),
         tax_amount=amount(item.tax_amount),
@@ -264,6 +265,9 @@ class PaymentFacts:
     account_id: str
     invoice_id: str
     amount: Decimal
+    payment_id: str = ""
+    on: date | None = None
+    reference: str = ""
 
 
 def to_payment(payment: wire.Payment) -> PaymentFacts:
@@ -276,6 +280,9 @@ def to_payment(payment: wire.Payment) -> PaymentFacts:
         account_id=(payment.account.account_id or "").lower() if payment.account else "",
         invoice_id=(payment.invoice.invoice_id or "").lower() if payment.invoice else "",
         amount=amount(payment.amount),
+        payment_id=payment.payment_id.lower(),
+        on=business_day(payment.date),
+        reference=text(payment.reference, 255),
     )
 
 
@@ -299,7 +306,10 @@ def to_credits(note: wire.CreditNote) -> list[tuple[str, PaidFields]]:
 
 @dataclass(frozen=True, slots=True)
 class OrganisationFields:
-    """What we keep of an organisation. `time_zone` is an IANA name."""
+    """What we keep of an organisation. `time_zone` is an IANA name.
+
+    What is dated on a lock date or before it is closed (xero-facts 4.6, 11.5).
+    """
 
     organisation_id: str
     name: str
@@ -307,6 +317,8 @@ class OrganisationFields:
     country: str
     currency: str
     time_zone: str
+    period_lock_date: date | None = None
+    end_of_year_lock_date: date | None = None
 
 
 _ZONES = {name.replace(" ", "").upper(): zone for name, zone in win_tz.items()}
@@ -321,6 +333,8 @@ def to_organisation(organisation: wire.Organisation) -> OrganisationFields:
         country=text(organisation.country_code, 2),
         currency=currency(organisation.base_currency),
         time_zone=_ZONES.get((organisation.timezone or "").upper(), "UTC"),
+        period_lock_date=business_day(organisation.period_lock_date),
+        end_of_year_lock_date=business_day(organisation.end_of_year_lock_date),
     )
 
 

@@ -10,6 +10,7 @@ never "no invoices" (I-9).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
@@ -112,6 +113,7 @@ class Contact(Struct, frozen=True, kw_only=True):
 
     contact_id: Id = msgspec.field(name="ContactID")
     name: str = ""
+    contact_number: str | None = None
     contact_status: str | None = None
     email_address: str | None = None
     tax_number: str | None = None
@@ -213,6 +215,8 @@ class Payment(Struct, frozen=True, kw_only=True):
     status: str | None = None
     date: Stamp | None = None
     amount: Decimal | None = None
+    reference: str | None = None
+    is_reconciled: bool | None = None
     account: AccountRef | None = None
     invoice: InvoiceRef | None = None
     updated: Stamp | None = msgspec.field(name="UpdatedDateUTC", default=None)
@@ -236,25 +240,38 @@ class CreditNote(Struct, frozen=True, kw_only=True):
 
 
 class Account(Struct, frozen=True, kw_only=True):
-    """An account of the chart (xero-facts 4.3). Bank accounts may have no code."""
+    """An account of the chart (xero-facts 4.3). Bank accounts may have no code.
+
+    `kind` is Xero's Class: ASSET, EQUITY, EXPENSE, LIABILITY or REVENUE. An account with a
+    `system_account` (DEBTORS, GST and so on) belongs to Xero itself.
+    """
 
     account_id: Id = msgspec.field(name="AccountID")
     code: str | None = None
     name: str = ""
     type: str | None = None
+    kind: str | None = msgspec.field(name="Class", default=None)
     status: str | None = None
     tax_type: str | None = None
+    system_account: str | None = None
     enable_payments_to_account: bool | None = None
     currency_code: str | None = None
 
 
 class TaxRate(Struct, frozen=True, kw_only=True):
-    """A tax rate (xero-facts 4.5); `effective_rate` is a percentage."""
+    """A tax rate (xero-facts 4.5); `effective_rate` is a percentage.
+
+    Each `can_apply_to_…` says whether Xero takes it with accounts of that class.
+    """
 
     tax_type: str | None = None
     name: str = ""
     status: str | None = None
     effective_rate: Decimal | None = None
+    can_apply_to_assets: bool | None = None
+    can_apply_to_equity: bool | None = None
+    can_apply_to_expenses: bool | None = None
+    can_apply_to_liabilities: bool | None = None
     can_apply_to_revenue: bool | None = None
 
 
@@ -265,8 +282,18 @@ class Currency(Struct, frozen=True, kw_only=True):
     description: str | None = None
 
 
+class BrandingTheme(Struct, frozen=True, kw_only=True):
+    """How an invoice looks (xero-facts 4.5)."""
+
+    branding_theme_id: Id = msgspec.field(name="BrandingThemeID")
+    name: str = ""
+
+
 class Organisation(Struct, frozen=True, kw_only=True):
-    """The organisation behind a tenant (xero-facts 4.6). `timezone` is Windows-style."""
+    """The organisation behind a tenant (xero-facts 4.6). `timezone` is Windows-style.
+
+    The lock dates are there only if set; what is dated on one or before it is closed.
+    """
 
     organisation_id: Id = msgspec.field(name="OrganisationID")
     name: str = ""
@@ -274,6 +301,8 @@ class Organisation(Struct, frozen=True, kw_only=True):
     country_code: str | None = None
     base_currency: str | None = None
     timezone: str | None = None
+    period_lock_date: Stamp | None = None
+    end_of_year_lock_date: Stamp | None = None
 
 
 class Pagination(msgspec.Struct, rename="camel", frozen=True):
@@ -334,6 +363,12 @@ class Currencies(Envelope, frozen=True, kw_only=True):
     items: tuple[Currency, ...] = msgspec.field(name="Currencies")
 
 
+class BrandingThemes(Envelope, frozen=True, kw_only=True):
+    """All branding themes; not paged."""
+
+    items: tuple[BrandingTheme, ...] = msgspec.field(name="BrandingThemes")
+
+
 class Organisations(Envelope, frozen=True, kw_only=True):
     """The one organisation, in a list."""
 
@@ -348,6 +383,16 @@ def _hook(kind: type, value: Any) -> Any:
     if kind is Stamp and isinstance(value, str):
         return instant(value)
     raise ValueError("expected one of Xero's dates")
+
+
+def is_json(headers: Mapping[str, str], body: bytes) -> bool:
+    """Does the answer call itself JSON, and is it UTF-8 throughout? The decoder skips what we
+    don't read, so it would not notice (I-9)."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return "json" in headers.get("content-type", "").lower()
 
 
 def decode(kind: type[T], body: bytes | msgspec.Raw) -> T:
