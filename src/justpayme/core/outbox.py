@@ -9,25 +9,26 @@ like this; everything in it is committed before its first byte leaves (I-17):
                   |          refused, and no try was unclear ---> refuse
                   |  unclear: timeout, reset, 5xx, unreadable
                   v
-                 WAIT 5, 15, 40, 90 … s -> RESEND same key, same bytes
-                  |                        (only before first send + 250 s)
+                 WAIT 5, 15, 40, 90 s -> RESEND same key, same bytes
+                  |                     (only before first send + 220 s)
                   v
-                 WAIT until last send + 120 s -> SEARCH Xero for the marker
+                 WAIT until last send + 140 s -> SEARCH Xero for the marker
                                                   |-- found:     adopt it
                                                   '-- not found: a new shipment, a new key
 
-The arithmetic. A request may take effect up to `LATE` = 90 s after it was sent. The key lives
-`KEY_LIFE` = 360 s from the first call. A resend must take effect within the key's life, so
-the last moment for one is 360 - 90 - `MARGIN` 20 = 250 s after the first send. A search may
-only say "not there" once nothing can arrive any more: 90 s + a margin, so 120 s after the
-last send. A model found a duplicate in 14 of 30,000 histories when resends were allowed for
-five minutes (tests/core/test_push_model.py plants that and more).
+The arithmetic. A try gives up after `TRY` = 30 s, and may take effect up to `LATE` = 90 s
+after that. The key lives `KEY_LIFE` = 360 s from the first call. A resend must take effect
+within the key's life, so the last moment for one is 360 - 30 - 90 - `MARGIN` 20 = 220 s after
+the first send. A search may only say "not there" once nothing can arrive any more: so
+30 + 90 + 20 = 140 s after the last send. tests/core/test_push_model.py plants windows that
+are a little too generous, and finds the payments that they double.
 
-No wall clock can be trusted with this: one that jumps ahead ends the quarantine too soon, one
-that steps back stretches the key's life (I-43). So a process compares times on a clock of its
-own that never jumps (the wall clock when it started plus monotonic time since), and a shipment
-that another process sent, or an earlier life of this one, is never sent again: its quarantine
-starts when it is found, and then it is searched.
+No clock can be trusted with this alone (I-43). A wall clock that jumps ahead ends the
+quarantine too soon; one that steps back stretches the key's life; a monotonic clock stands
+still while the machine sleeps and means nothing to another process. So `Watch` measures with
+the monotonic clock of the process that sent, and lets the wall clock veto a resend. What
+another process sent, or an earlier life of this one, is never sent again: its quarantine
+starts when it is found.
 """
 
 from __future__ import annotations
@@ -42,18 +43,20 @@ from uuid import UUID
 KEY_LIFE = timedelta(seconds=360)
 """How long Xero remembers a key, from the first call that used it (xero-facts 3.6)."""
 
+TRY = timedelta(seconds=30)
+"""How long one try waits for its answer before it gives up."""
+
 LATE = timedelta(seconds=90)
-"""How long after sending a request may still take effect, at most. Assumed, not documented."""
+"""How long after we gave up a request may still take effect. Assumed: Xero does not say."""
 
 MARGIN = timedelta(seconds=20)
 """For the time between reading the clock and the bytes leaving."""
 
-RETRY_WINDOW = KEY_LIFE - LATE - MARGIN
-"""250 s: the same key is sent only while less than this has passed since its first send."""
+RETRY_WINDOW = KEY_LIFE - TRY - LATE - MARGIN
+"""220 s: the same key is sent only while less than this has passed since its first send."""
 
-QUARANTINE = LATE + timedelta(seconds=30)
-"""120 s: no search sooner than this after the last send, which may have started a request
-timeout later than it was recorded."""
+QUARANTINE = TRY + LATE + MARGIN
+"""140 s: no search sooner than this after the last send."""
 
 BACK_OFF = tuple(timedelta(seconds=s) for s in (5, 15, 40, 90))
 """How long after a send the next one may follow; the last of them repeats."""
@@ -123,17 +126,13 @@ class Decision:
     at: datetime
 
 
-def next_step(sent: Sent | None, now: datetime, found_at: datetime | None = None) -> Decision:
-    """What to do with a shipment now. `sent` None: committed, but no try was ever begun.
+def next_step(sent: Sent | None, now: datetime) -> Decision:
+    """What to do with a shipment now, by one clock. `sent` None: no try was ever begun.
 
-    `found_at`: when this process found the shipment, sent by another that can send no more
-    (it has ended or lost its lease), on the clock of `now`. None: we sent it ourselves, or the
-    clocks of both are trusted to agree.
+    For a clock that stands behind the last send nothing may be sent again.
     """
     if sent is None:
         return Decision(Step.SEND, now)
-    if found_at is not None:
-        return _wait_or(Step.SEARCH, found_at + QUARANTINE, now)
     again = sent.last_at + BACK_OFF[min(sent.attempts, len(BACK_OFF)) - 1]
     stepped_back = now < sent.last_at
     if max(again, now) < sent.first_at + RETRY_WINDOW and not stepped_back:
@@ -143,6 +142,53 @@ def next_step(sent: Sent | None, now: datetime, found_at: datetime | None = None
 
 def _wait_or(step: Step, at: datetime, now: datetime) -> Decision:
     return Decision(Step.WAIT, at) if now < at else Decision(step, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A shipment as this process knows it: monotonic seconds. `first` None: found, not sent."""
+
+    attempts: int
+    first: float | None
+    last: float
+
+
+class Watch:
+    """What one process knows of shipments by its own monotonic clock; in memory, never stored.
+
+    Several processes may follow one shipment, one at a time: the stored number of attempts
+    tells each whether another has sent it since.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[UUID, _Seen] = {}
+
+    def sending(self, shipment: UUID, attempt: int, at: float) -> None:
+        """Attempt number `attempt` (from 1) leaves now. To be said after its commit and before
+        its first byte; `at` is the monotonic clock in seconds."""
+        known = self._seen.get(shipment)
+        first = at if attempt == 1 else None
+        if known is not None and known.attempts == attempt - 1:
+            first = known.first
+        self._seen[shipment] = _Seen(attempt, first, at)
+
+    def step(self, shipment: UUID, sent: Sent, now: datetime, at: float) -> Decision:
+        """What to do with a shipment that was sent. `sent`: as stored; `now`: the wall clock,
+        which `Decision.at` is in; `at`: the monotonic clock in seconds."""
+        known = self._seen.get(shipment)
+        if known is None or known.attempts != sent.attempts:
+            known = self._seen[shipment] = _Seen(sent.attempts, None, at)
+        last_at = now - timedelta(seconds=at - known.last)
+        if known.first is not None:
+            first_at = now - timedelta(seconds=at - known.first)
+            measured = next_step(Sent(first_at, last_at, sent.attempts), now)
+            if measured.step is not Step.RESEND or next_step(sent, now).step is Step.RESEND:
+                return measured
+        return _wait_or(Step.SEARCH, last_at + QUARANTINE, now)
+
+    def forget(self, shipment: UUID) -> None:
+        """The shipment is settled."""
+        self._seen.pop(shipment, None)
 
 
 def after(outcome: Outcome, earlier_unclear: bool) -> Verdict:
