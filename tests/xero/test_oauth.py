@@ -69,6 +69,41 @@ def test_one_directional_asks_for_exactly_the_read_scopes() -> None:
     assert all(s.endswith(".read") for s in query["scope"][0].split() if "accounting" in s)
 
 
+def test_bidirectional_asks_for_writing_and_no_more_than_it_uses() -> None:
+    query = parse_qs(urlsplit(oauth.authorise_url(APP, state="s", scopes=oauth.WRITE_SCOPES)).query)
+    assert query["scope"] == [
+        "openid profile email offline_access accounting.invoices accounting.payments "
+        "accounting.contacts accounting.settings.read"
+    ]
+
+
+def test_a_scope_to_write_is_one_to_read_as_well() -> None:
+    """And not the other way round: a reader's consent lacks all that writing needs."""
+    assert oauth.missing(oauth.WRITE_SCOPES) == frozenset()
+    assert oauth.missing(oauth.WRITE_SCOPES, oauth.WRITE_SCOPES) == frozenset()
+    assert oauth.missing(oauth.READ_SCOPES, oauth.WRITE_SCOPES) == {
+        "accounting.invoices",
+        "accounting.payments",
+        "accounting.contacts",
+    }
+    assert oauth.missing("offline_access accounting.invoices", oauth.READ_SCOPES) == {
+        "accounting.payments.read",
+        "accounting.contacts.read",
+        "accounting.settings.read",
+    }
+
+
+def test_a_consent_to_write_is_given_and_stays_after_a_refresh(
+    world: World, http: httpx2.Client
+) -> None:
+    url = oauth.authorise_url(APP, state="s", scopes=oauth.WRITE_SCOPES)
+    code = world.agree(url, "GB")["code"]
+    first = oauth.exchange(http, APP, code=code, scopes=oauth.WRITE_SCOPES, now=NOW)
+    assert first.missing(oauth.WRITE_SCOPES) == frozenset()
+    again = oauth.refresh(http, APP, refresh_token=first.refresh, scopes=first.scopes, now=NOW)
+    assert again.missing(oauth.WRITE_SCOPES) == frozenset()
+
+
 def test_authorise_address_has_code_type_exact_redirect_and_state() -> None:
     parts = urlsplit(oauth.authorise_url(APP, state="a/b+c=&"))
     query = parse_qs(parts.query)
@@ -95,7 +130,7 @@ def test_the_code_becomes_tokens_only_with_its_verifier(world: World, http: http
     assert refused.value.code == "sign_in_expired"
     tokens = oauth.exchange(http, APP, code=code, verifier=VERIFIER, now=NOW)
     assert tokens.expires_at == NOW + timedelta(minutes=30)
-    assert tokens.missing_scopes == frozenset()
+    assert tokens.missing() == frozenset()
 
 
 def test_a_code_works_once(world: World, http: httpx2.Client) -> None:
@@ -285,11 +320,19 @@ def test_scopes_that_xero_leaves_out_are_those_that_were_asked_for() -> None:
         answering(200, json.dumps(body).encode()), APP, refresh_token="r", now=NOW
     )
     assert tokens.scopes == oauth.READ_SCOPES
+    tokens = oauth.exchange(
+        answering(200, json.dumps(body).encode()),
+        APP,
+        code="c",
+        scopes=oauth.WRITE_SCOPES,
+        now=NOW,
+    )
+    assert tokens.scopes == oauth.WRITE_SCOPES
     body["scope"] = "openid offline_access accounting.invoices.read"
     tokens = oauth.refresh(
         answering(200, json.dumps(body).encode()), APP, refresh_token="r", now=NOW
     )
-    assert tokens.missing_scopes == {
+    assert tokens.missing() == {
         "accounting.payments.read",
         "accounting.contacts.read",
         "accounting.settings.read",

@@ -158,8 +158,8 @@ def _complete(by: Membership, state: str, code: str, address: str, now: datetime
             claims = oauth.claims(fresh.access)
             if not claims.xero_user_id:
                 raise Problem("wrong_shape", "the access token names no user")
-            if fresh.missing_scopes:
-                raise Problem("permission_missing", " ".join(sorted(fresh.missing_scopes)))
+            if missing := fresh.missing():
+                raise Problem("permission_missing", " ".join(sorted(missing)))
             tenants = oauth.connections(http, tokens.app(), access_token=fresh.access)
             given = _organisations(by, fresh.access, tenants)
         except Problem:

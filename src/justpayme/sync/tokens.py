@@ -217,7 +217,9 @@ def _refresh(row: TokenSet, now: datetime) -> str:
     so a lost answer is healed by asking again with the old refresh token (30 minutes' grace)."""
     try:
         with open_client() as http:
-            fresh = oauth.refresh(http, app(), refresh_token=_open(row).refresh, now=now)
+            fresh = oauth.refresh(
+                http, app(), refresh_token=_open(row).refresh, scopes=row.scopes, now=now
+            )
     except Problem as problem:
         if problem.code == "consent_lost":
             return _after_invalid_grant(row, now)

@@ -12,7 +12,7 @@ import base64
 import binascii
 import hashlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -29,8 +29,15 @@ READ_SCOPES: Final = (
 )
 """What a one-directional connection asks for: `.read` only, so that Xero itself refuses writes."""
 
-NEEDED_SCOPES: Final = frozenset(READ_SCOPES.split()) - {"openid", "profile", "email"}
-"""Without one of these a sync cannot work; the identity scopes are a courtesy."""
+WRITE_SCOPES: Final = (
+    "openid profile email offline_access accounting.invoices accounting.payments "
+    "accounting.contacts accounting.settings.read"
+)
+"""What a bidirectional connection asks for. Each also allows what its `.read` does, and Xero adds
+to what was given before instead of replacing it (xero-facts 1.5)."""
+
+_COURTESY: Final = frozenset({"openid", "profile", "email"})
+"""Scopes about the person; a sync works without them."""
 
 LONGEST_CALL: Final = 40.0
 """Seconds for a whole answer: others wait for a refresh a little longer than this."""
@@ -60,10 +67,16 @@ class Tokens:
     expires_at: datetime
     scopes: str
 
-    @property
-    def missing_scopes(self) -> frozenset[str]:
-        """Scopes that a sync needs and this consent does not give."""
-        return NEEDED_SCOPES - frozenset(self.scopes.split())
+    def missing(self, needed: str = READ_SCOPES) -> frozenset[str]:
+        """Scopes that are needed and not given; one to write is one to read as well."""
+        return missing(self.scopes, needed)
+
+
+def missing(given: str, needed: str = READ_SCOPES) -> frozenset[str]:
+    """Scopes of `needed` that `given` lacks; both as Xero writes them, with spaces between."""
+    held = frozenset(given.split())
+    wanted = frozenset(needed.split()) - _COURTESY
+    return frozenset(s for s in wanted if s not in held and s.removesuffix(".read") not in held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,22 +158,41 @@ def authorise_url(app: App, *, state: str, verifier: str = "", scopes: str = REA
 
 
 def exchange(
-    http: httpx2.Client, app: App, *, code: str, verifier: str = "", now: datetime
+    http: httpx2.Client,
+    app: App,
+    *,
+    code: str,
+    verifier: str = "",
+    scopes: str = READ_SCOPES,
+    now: datetime,
 ) -> Tokens:
-    """Turn the code of a callback into tokens. Problem: sign_in_expired, wrong_settings, …"""
+    """Turn the code of a callback into tokens. Problem: sign_in_expired, wrong_settings, …
+
+    `scopes`: what was asked for, which is given where the answer doesn't say (RFC 6749, 5.1).
+    """
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": app.redirect_uri}
     if verifier:
         form["code_verifier"] = verifier
-    return _ask_for_tokens(http, app, form, now=now, invalid_grant="sign_in_expired")
+    fresh = _ask_for_tokens(http, app, form, now=now, invalid_grant="sign_in_expired")
+    return fresh if fresh.scopes else replace(fresh, scopes=scopes)
 
 
-def refresh(http: httpx2.Client, app: App, *, refresh_token: str, now: datetime) -> Tokens:
+def refresh(
+    http: httpx2.Client,
+    app: App,
+    *,
+    refresh_token: str,
+    scopes: str = READ_SCOPES,
+    now: datetime,
+) -> Tokens:
     """A new pair for an old refresh token. Problem consent_lost only for `invalid_grant`.
 
     Xero accepts the old refresh token for 30 more minutes, in case this answer is lost.
+    `scopes`: what the old pair had, which stays where the answer doesn't say (RFC 6749, 6).
     """
     form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-    return _ask_for_tokens(http, app, form, now=now, invalid_grant="consent_lost")
+    fresh = _ask_for_tokens(http, app, form, now=now, invalid_grant="consent_lost")
+    return fresh if fresh.scopes else replace(fresh, scopes=scopes)
 
 
 def connections(
@@ -226,7 +258,7 @@ def _ask_for_tokens(
         access=answer.access_token,
         refresh=answer.refresh_token,
         expires_at=now + timedelta(seconds=answer.expires_in),
-        scopes=answer.scope or READ_SCOPES,  # left out means "as asked" (RFC 6749, 5.1)
+        scopes=answer.scope,
     )
 
 
