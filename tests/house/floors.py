@@ -24,6 +24,7 @@ FLOORS: tuple[tuple[str, int], ...] = (
     ("justpayme.accounts.sealing", EDGES),
     ("justpayme.accounts.security_log", EDGES),
     ("justpayme.accounts.tokens", EDGES),
+    ("justpayme.bills.asof", EDGES),
     ("justpayme.bills.currencies", EDGES),
     ("justpayme.bills.paging", EDGES),
     ("justpayme.sync.commands", WEB),

@@ -64,6 +64,8 @@ ROWS: dict[str, Row] = {
     "bills/": _page(MEMBERS),
     "bills/new/": _page(CHANGERS, CHANGERS),
     "bills/<int:pk>/": _page(MEMBERS, pk="bill"),
+    "bills/<int:pk>/at/": _page(MEMBERS, pk="bill"),
+    "bills/<int:pk>/at/<int:entry_pk>/": _page(MEMBERS, pk="bill", entry_pk="entry"),
     "bills/<int:pk>/edit/": _page(CHANGERS, CHANGERS, pk="bill"),
     "bills/<int:pk>/approve/": _page(post=CHANGERS, pk="bill"),
     "bills/<int:pk>/void/": _page(CHANGERS, CHANGERS, pk="bill"),

@@ -130,6 +130,7 @@ def _fill(business: Business, person: User) -> Side:
     token, _ = add_token(membership=person.memberships.get(), name=EVIL[:100])
     rows = {
         "bill": bill,
+        "entry": bill.history.get(),
         "payment": payment,
         "client": client,
         "connection": connection,

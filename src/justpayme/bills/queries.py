@@ -409,7 +409,7 @@ def bill_detail(books: Books, pk: int) -> BillDetail:
 
 
 _NEWEST = (Key("at", paging.instant, descending=True), _ID_DOWN)
-_ENTRY = (
+ENTRY = (
     "id",
     "at",
     "source",
@@ -421,13 +421,14 @@ _ENTRY = (
     "changes",
     "note",
 )
+"""What a history reads of each entry."""
 
 
 def bill_history(
     books: Books, bill: Bill, *, after: str = "", before: str = "", size: int = HISTORY_PAGE
 ) -> Page[dict[str, Any]]:
     """One page of what happened to a bill, newest first; one statement."""
-    entries = HistoryEntry.objects.filter(business=books.business, bill=bill).values(*_ENTRY)
+    entries = HistoryEntry.objects.filter(business=books.business, bill=bill).values(*ENTRY)
     return paging.read_page(entries, _NEWEST, size=size, after=after, before=before)
 
 

@@ -273,6 +273,7 @@ class Told:
     moment: Moment
     run: str = ""
     run_url: str = ""
+    past_url: str = ""
 
 
 PERSON_DID = {
@@ -287,6 +288,7 @@ XERO_DID = {
     "imported": ("calm", "down", "Imported from Xero"),
     "changed": ("go", "down", "Changed in Xero"),
     "overridden": ("clash", "notequal", "Xero’s version replaced edits made here"),
+    "sent": ("ok", "up", "Sent to Xero"),
 }
 
 
@@ -331,6 +333,7 @@ def _told_entry(
         moment=moment(entry["at"], now, tz),
         run=run,
         run_url=run_url,
+        past_url=reverse("bills:bill_after", args=[detail.bill.pk, entry["id"]]),
     )
 
 
@@ -339,7 +342,10 @@ def _by(entry: Mapping[str, Any], reader_id: int) -> str:
         if entry["by_id"] == reader_id:
             return "You"
         return entry["by__name"] or entry["by__email"] or "Somebody who has left"
-    return {"xero": "Xero", "import": "First import"}.get(entry["source"], "Connection")
+    return _SOURCES.get(entry["source"], "Connection")
+
+
+_SOURCES = {"xero": "Xero", "import": "First import", "write-back": "Sent by JustPayMe"}
 
 
 def _run(entry: Mapping[str, Any], detail: BillDetail) -> tuple[str, str]:

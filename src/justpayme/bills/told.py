@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from uuid import UUID
 
+from justpayme.bills.asof import is_contact_id
 from justpayme.web.format import MISSING, long_day, money, quantity
 
 SHOWN_AT_MOST = 14
@@ -100,14 +100,7 @@ def contact_ids(changes: Iterable[Mapping[str, Any]]) -> set[str]:
         if change.get("field") == "client"
         for side in ("old", "new")
     }
-    return {value for value in values if _is_id(value)}
-
-
-def _is_id(text: str) -> bool:
-    try:
-        return str(UUID(text)) == text.lower()
-    except ValueError:
-        return False
+    return {value for value in values if is_contact_id(value)}
 
 
 def _told(change: Mapping[str, Any], currency: str, names: Mapping[str, str]) -> Iterator[Change]:
@@ -128,8 +121,10 @@ def _list(value: Any) -> list[dict[str, Any]]:
 
 
 def _client(value: Any, names: Mapping[str, str]) -> str:
+    if isinstance(value, dict):  # as it was called then
+        return str(value.get("name") or MISSING)
     text = str(value or MISSING)
-    return names.get(text.lower(), "another client") if _is_id(text) else text
+    return names.get(text.lower(), "another client") if is_contact_id(text) else text
 
 
 def _value(name: str, value: Any, currency: str) -> str:

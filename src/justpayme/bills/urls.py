@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from justpayme.bills import views, views_clients, views_edit
+from justpayme.bills import views, views_clients, views_edit, views_past
 
 app_name = "bills"
 urlpatterns = [
@@ -10,6 +10,8 @@ urlpatterns = [
     path("bills/", views.bills, name="bills"),
     path("bills/new/", views_edit.bill_new, name="bill_new"),
     path("bills/<int:pk>/", views.bill, name="bill"),
+    path("bills/<int:pk>/at/", views_past.bill_at, name="bill_at"),
+    path("bills/<int:pk>/at/<int:entry_pk>/", views_past.bill_after, name="bill_after"),
     path("bills/<int:pk>/edit/", views_edit.bill_edit, name="bill_edit"),
     path("bills/<int:pk>/approve/", views.bill_approve, name="bill_approve"),
     path("bills/<int:pk>/void/", views.bill_void, name="bill_void"),
