@@ -141,6 +141,7 @@ ROWS: dict[str, Row] = {
     "api/v1/^(?P<rest>.*)$": Row({}, fixed={"rest": "nothing"}),
     "api/v1/bills": _api(GET=MEMBERS, POST=CHANGERS),
     "api/v1/bills/<int:bill_id>": _api(BILL, GET=MEMBERS, PATCH=CHANGERS),
+    "api/v1/bills/<int:bill_id>/at": _api(BILL, GET=MEMBERS),
     "api/v1/bills/<int:bill_id>/history": _api(BILL, GET=MEMBERS),
     "api/v1/bills/<int:bill_id>/approve": _api(BILL, POST=CHANGERS),
     "api/v1/bills/<int:bill_id>/void": _api(BILL, POST=CHANGERS),

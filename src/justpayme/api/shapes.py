@@ -403,7 +403,7 @@ class ClientOut(Schema):
 
 
 class Change(Schema):
-    """One field that changed; values as text, or lists of such."""
+    """One field that changed; values as text, lists of such, or a client's id and name."""
 
     field: str
     old: Any

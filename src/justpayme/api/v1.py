@@ -11,7 +11,7 @@ from ninja import NinjaAPI
 from justpayme.api import errors
 from justpayme.api.auth import BearerToken
 from justpayme.api.body import JsonParser
-from justpayme.api.operations import bills, clients, organisations, payments, runs
+from justpayme.api.operations import bills, clients, organisations, past, payments, runs
 
 DESCRIPTION = """\
 Bills, clients, payments, Xero organisations and sync runs of one business.
@@ -35,7 +35,7 @@ api = NinjaAPI(
     parser=JsonParser(),
 )
 errors.install(api)
-for module in (bills, clients, payments, organisations, runs):
+for module in (bills, past, clients, payments, organisations, runs):
     api.add_router("", module.router)
 
 

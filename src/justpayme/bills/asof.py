@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,8 @@ from justpayme.core.timeline import Entry, Past, as_of, gaps, read_entry
 from justpayme.sync.models import ClientLink
 
 _COLUMNS = [name for name in FIELD_NAMES if name not in ("client", "lines", "payments")]
+TODAY = datetime.max.replace(tzinfo=UTC)
+"""A moment for the bill as it stands, whatever our clock says."""
 
 
 class NotYet(Exception):
