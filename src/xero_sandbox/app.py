@@ -16,8 +16,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from xero_sandbox import act, api, pages
-from xero_sandbox.act import BadInput
+from xero_sandbox import act, api, page_invoice, page_settings, pages
 from xero_sandbox.answers import denied_answer, json_answer, not_found
 from xero_sandbox.api import Api
 from xero_sandbox.clock import Clock
@@ -35,6 +34,7 @@ from xero_sandbox.faults import (
     put_off,
 )
 from xero_sandbox.faults import Rule as Fault
+from xero_sandbox.given import BadInput
 from xero_sandbox.late import Late
 from xero_sandbox.limits import Allowance, Limits
 from xero_sandbox.log import BODY_KEPT, MUTATING, Entry, RequestLog
@@ -98,6 +98,7 @@ class Sandbox:
                 Rule("/", endpoint=self.home, methods=["GET"]),
                 Rule("/org/<tenant>", endpoint=self.organisation, methods=["GET"]),
                 Rule("/org/<tenant>/contacts", endpoint=self.contacts, methods=["GET"]),
+                Rule("/org/<tenant>/settings", endpoint=self.settings, methods=["GET"]),
                 Rule("/org/<tenant>/invoice/<invoice>", endpoint=self.invoice, methods=["GET"]),
                 Rule("/do/<action>", endpoint=self.do, methods=["POST"]),
                 Rule("/sandbox/act/<action>", endpoint=self.act, methods=["POST"]),
@@ -338,14 +339,18 @@ class Sandbox:
 
     def contacts(self, request: Request, tenant: str) -> Response:
         """The contacts of one organisation."""
-        return pages.contacts(self, self.ledger(tenant), request.args.get("done", ""))
+        return page_settings.contacts(self, self.ledger(tenant), request.args.get("done", ""))
+
+    def settings(self, request: Request, tenant: str) -> Response:
+        """The settings of one organisation."""
+        return page_settings.settings(self, self.ledger(tenant), request.args.get("done", ""))
 
     def invoice(self, request: Request, tenant: str, invoice: str) -> Response:
         """One invoice with everything that can be done to it."""
         record = self.ledger(tenant).invoices.get(invoice)
         if record is None:
             raise NotFound
-        return pages.invoice(self, self.ledger(tenant), record, request.args.get("done", ""))
+        return page_invoice.invoice(self, self.ledger(tenant), record, request.args.get("done", ""))
 
     def ledger(self, tenant: str) -> Ledger:
         """The books of an organisation, or 404."""

@@ -43,6 +43,35 @@ def field(
     )
 
 
+def select(
+    label: str, name: str, options: Iterable[tuple[str, object]], chosen: str | None = None
+) -> Markup:
+    """A labelled choice of (value, text) pairs."""
+    listed = join(
+        Markup('<option value="{}"{}>{}</option>').format(
+            value, Markup(" selected") if value == chosen else "", text
+        )
+        for value, text in options
+    )
+    return Markup('<label>{}<select name="{}">{}</select></label>').format(label, name, listed)
+
+
+def fields(*parts: Markup) -> Markup:
+    """Inputs side by side where there is room."""
+    return Markup('<div class="fields">{}</div>').format(join(parts))
+
+
+def more(summary: str, body: Markup) -> Markup:
+    """Something that is not needed often, folded away."""
+    return Markup("<details><summary>{}</summary>{}</details>").format(summary, body)
+
+
+def items(rows: Iterable[Markup], none: str) -> Markup:
+    """A list, or a sentence when there is nothing."""
+    listed = join(Markup("<li>{}</li>").format(row) for row in rows)
+    return Markup("<ul>{}</ul>").format(listed) if listed else Markup("<p>{}</p>").format(none)
+
+
 def hidden(name: str, value: str) -> Markup:
     """A hidden field."""
     return Markup('<input type="hidden" name="{}" value="{}">').format(name, value)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -25,6 +26,8 @@ LISTS = {
         "contactids": "contact.contactid",
     },
     "Contacts": {"ids": "contactid"},
+    "Overpayments": {"references": "reference"},
+    "Prepayments": {"invoicenumbers": "reference"},
 }
 """Comma-separated parameters by endpoint; an unknown one is ignored, as Xero does (3.1, 8)."""
 
@@ -174,7 +177,7 @@ def _tests(listing: Listing, ledger: Ledger, question: Question) -> list[Callabl
             tests.append(_one_of(fields[field], wanted))
     if question.text("where"):
         tests.append(compile_where(question.text("where"), fields))
-    if question.text("searchterm") and listing.plural in LISTS:
+    if question.text("searchterm") and listing.plural in ("Invoices", "Contacts"):
         tests.append(_search(question.text("searchterm").casefold()))
     if listing.plural == "Contacts" and not question.flag("includearchived"):
         tests.append(lambda contact: contact.status != "ARCHIVED")
@@ -282,11 +285,14 @@ def _contact_fields(ledger: Ledger) -> dict[str, Getter]:
 
 
 def _credit_note_fields(ledger: Ledger) -> dict[str, Getter]:
+    return {"creditnotenumber": lambda r: r.number, **_credit_fields("creditnoteid", ledger)}
+
+
+def _credit_fields(id_name: str, ledger: Ledger) -> dict[str, Getter]:
     return {
         "type": lambda r: r.type,
         "status": lambda r: r.status,
-        "creditnoteid": lambda r: r.id,
-        "creditnotenumber": lambda r: r.number,
+        id_name: lambda r: r.id,
         "reference": lambda r: r.reference or None,
         "contact.contactid": lambda r: r.contact_id,
         "contact.name": _contact_of(ledger, "name"),
@@ -349,6 +355,26 @@ LISTINGS = {
             render=shapes.credit_note_json,
             id_name="CreditNoteID",
             number=lambda r: r.number,
+        ),
+        Listing(
+            plural="Overpayments",
+            scope="accounting.payments",
+            table=lambda ledger: ledger.overpayments,
+            fields=partial(_credit_fields, "overpaymentid"),
+            orders=_orders("OverpaymentID", date=lambda r: r.date),
+            render=shapes.prepaid_json,
+            id_name="OverpaymentID",
+            number=lambda r: "",
+        ),
+        Listing(
+            plural="Prepayments",
+            scope="accounting.payments",
+            table=lambda ledger: ledger.prepayments,
+            fields=partial(_credit_fields, "prepaymentid"),
+            orders=_orders("PrepaymentID", date=lambda r: r.date),
+            render=shapes.prepaid_json,
+            id_name="PrepaymentID",
+            number=lambda r: "",
         ),
     )
 }

@@ -195,7 +195,7 @@ class Invoice(Document, frozen=True, kw_only=True):
 
 
 class Allocation(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a credit note set against an invoice (4.2)."""
+    """A part of a credit set against an invoice (4.2)."""
 
     id: str
     invoice_id: str
@@ -203,8 +203,8 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True):
     date: Day
 
 
-class CreditNote(Document, frozen=True, kw_only=True):
-    """A credit note: ACCRECCREDIT or ACCPAYCREDIT."""
+class Credit(Document, frozen=True, kw_only=True):
+    """What can be set against invoices of its contact (4.2)."""
 
     allocations: list[Allocation] = []
 
@@ -214,6 +214,18 @@ class CreditNote(Document, frozen=True, kw_only=True):
         if self.status in ("VOIDED", "DELETED"):
             return ZERO
         return self.total - sum((a.amount for a in self.allocations), ZERO)
+
+
+class CreditNote(Credit, frozen=True, kw_only=True):
+    """A credit note: ACCRECCREDIT or ACCPAYCREDIT."""
+
+
+class Overpayment(Credit, frozen=True, kw_only=True):
+    """More money than was owed: RECEIVE-OVERPAYMENT, into the account of receivables (4.2)."""
+
+
+class Prepayment(Credit, frozen=True, kw_only=True):
+    """Money received ahead of an invoice: RECEIVE-PREPAYMENT, with its tax (4.2)."""
 
 
 class Payment(Record, frozen=True, kw_only=True):

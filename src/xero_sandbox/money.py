@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from xero_sandbox import checks, rules, shapes
+from xero_sandbox import checks, credits, rules, shapes
 from xero_sandbox.bodies import Fields
 from xero_sandbox.calls import Call, Json
 from xero_sandbox.checks import Refused
@@ -91,8 +91,8 @@ def _account(given: Fields) -> str:
 
 
 def allocate(call: Call, given: Fields, note_id: str) -> Json:
-    """Set a part of a credit note against an invoice; returns the allocation (4.2)."""
+    """Set a part of a credit against an invoice; returns the allocation (4.2)."""
     invoice = document(call, given.child("Invoice"))
     amount = shapes.rounded(given.number("Amount"), 2) if "Amount" in given else Decimal(0)
-    note = rules.allocate_credit(call.store, call.ledger, note_id, invoice.id, amount, call.now)
+    note = credits.allocate(call.store, call.ledger, note_id, invoice.id, amount, call.now)
     return shapes.allocation_json(call.ledger, note.allocations[-1])

@@ -8,11 +8,23 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from xero_sandbox.faults import KINDS
-from xero_sandbox.html import Cells, amount, field, form, hidden, join, notice, page, plain, table
+from xero_sandbox.html import (
+    Cells,
+    amount,
+    field,
+    fields,
+    form,
+    hidden,
+    join,
+    notice,
+    page,
+    select,
+    table,
+)
 from xero_sandbox.log import Entry
-from xero_sandbox.model import Contact, Invoice, Line, Payment
+from xero_sandbox.model import Invoice
 from xero_sandbox.oauth import USER_EMAIL, USER_NAME, AuthorizeRequest
-from xero_sandbox.rules import has_money
+from xero_sandbox.page_parts import act_form, contact_name, currency_choice, ways
 from xero_sandbox.store import Ledger
 
 if TYPE_CHECKING:
@@ -127,16 +139,13 @@ def fault_section(sandbox: "Sandbox") -> Markup:
         )
         for rule in sandbox.faults.rules()
     )
-    options = join(Markup("<option>{}</option>").format(kind) for kind in KINDS)
-    fields = Markup(
-        '<div class="fields"><label>Fault<select name="kind">{}</select></label>{}{}</div>'
-    ).format(
-        options,
+    asked = fields(
+        select("Fault", "kind", ((kind, kind) for kind in KINDS)),
         field("Only addresses with (part of a path)", "path", ""),
         field("How many times (empty: until switched off)", "count", "1"),
     )
     listed = Markup("<ul>{}</ul>").format(active) if active else Markup("<p>None is on.</p>")
-    return listed + form("add-fault", "/", fields, "Switch on", "quiet")
+    return listed + form("add-fault", "/", asked, "Switch on", "quiet")
 
 
 def fault_from_form(given: Mapping[str, str]) -> dict[str, Any]:
@@ -181,6 +190,7 @@ def invoices(sandbox: "Sandbox", ledger: Ledger, args: Mapping[str, str]) -> Res
         done=notice(args.get("done", "")),
         name=it.name,
         tenant=it.id,
+        ways=ways(ledger),
         search=field("Number, reference or contact", "q", wanted, kind="search"),
         count=len(found),
         table=table(
@@ -237,187 +247,21 @@ def pager(tenant: str, wanted: str, start: int, count: int) -> Markup:
 def new_invoice_form(sandbox: "Sandbox", ledger: Ledger) -> Markup:
     """A form for a new invoice with one line."""
     active = [c for c in ledger.contacts.rows.values() if c.status == "ACTIVE"]
-    options = join(
-        Markup('<option value="{}">{}</option>').format(contact.id, contact.name)
-        for contact in sorted(active, key=lambda c: c.name.casefold())[:500]
-    )
+    named = sorted(active, key=lambda c: c.name.casefold())[:500]
     today = sandbox.clock.now().date()
-    fields = Markup(
-        '<div class="fields"><label>Contact<select name="contact">{}</select></label>'
-        '{}{}{}{}{}<label>Status<select name="status"><option>AUTHORISED</option>'
-        "<option>DRAFT</option><option>SUBMITTED</option></select></label></div>"
-    ).format(
-        options,
+    states = ("AUTHORISED", "DRAFT", "SUBMITTED")
+    asked = fields(
+        select("Contact", "contact", ((c.id, c.name) for c in named)),
         field("Description", "description", "", required=True),
         field("Quantity", "quantity", "1"),
         field("Unit amount", "unit_amount", "", required=True),
         field("Due date", "due_date", today.isoformat(), kind="date"),
         field("Reference", "reference", ""),
+        currency_choice(ledger, ledger.organisation.currency),
+        select("Status", "status", ((s, s) for s in states)),
     )
     back = f"/org/{ledger.organisation.id}"
-    return act_form(ledger, "create-invoice", back, fields, "Create invoice")
-
-
-def invoice(sandbox: "Sandbox", ledger: Ledger, it: Invoice, done: str) -> Response:
-    """One invoice, and everything a person can do to it."""
-    back = f"/org/{ledger.organisation.id}/invoice/{it.id}"
-    body = INVOICE.format(
-        done=notice(done),
-        tenant=ledger.organisation.id,
-        organisation=ledger.organisation.name,
-        number=it.number,
-        contact=contact_name(ledger, it.contact_id),
-        status=it.status,
-        date=it.date,
-        due=it.due_date or "",
-        currency=it.currency,
-        total=amount(it.total),
-        tax=amount(it.total_tax),
-        owed=amount(it.amount_due),
-        updated=f"{it.updated:%Y-%m-%d %H:%M:%S} UTC",
-        header=header_form(ledger, it, back),
-        lines=join(line_form(ledger, it, line, i, back) for i, line in enumerate(it.lines)),
-        payments=payment_section(sandbox, ledger, it, back),
-        credits=credit_section(ledger, it, back),
-        states=state_forms(ledger, it, back),
-    )
-    return page(it.number, body)
-
-
-def header_form(ledger: Ledger, it: Invoice, back: str) -> Markup:
-    """Reference and dates."""
-    fields = Markup('{}<div class="fields">{}{}{}</div>').format(
-        hidden("invoice", it.id),
-        field("Reference", "reference", it.reference),
-        field("Date", "date", it.date.isoformat(), kind="date"),
-        field("Due date", "due_date", (it.due_date or it.date).isoformat(), kind="date"),
-    )
-    return act_form(ledger, "edit-invoice", back, fields, "Save details")
-
-
-def line_form(ledger: Ledger, it: Invoice, line: Line, index: int, back: str) -> Markup:
-    """One line with its numbers; a line of words only has just its text."""
-    numbers = Markup("")
-    if line.quantity is not None and line.unit_amount is not None:
-        numbers = field("Quantity", "quantity", plain(line.quantity)) + field(
-            "Unit amount", "unit_amount", plain(line.unit_amount)
-        )
-    fields = Markup(
-        '{}{}<fieldset><legend>Line {}, {} {}</legend><div class="fields">{}{}</div></fieldset>'
-    ).format(
-        hidden("invoice", it.id),
-        hidden("line", line.id),
-        index + 1,
-        it.currency,
-        amount(line.line_amount),
-        field("Description", "description", line.description),
-        numbers,
-    )
-    return act_form(ledger, "edit-line", back, fields, f"Save line {index + 1}")
-
-
-def payment_section(sandbox: "Sandbox", ledger: Ledger, it: Invoice, back: str) -> Markup:
-    """Payments with the way to remove them, and a form for a new one."""
-    payments = [ledger.payments.rows[i] for i in sorted(ledger.payments_of.get(it.id, ()))]
-    shown = join(payment_item(ledger, p, it, back) for p in payments if p.status != "DELETED")
-    listed = Markup("<ul>{}</ul>").format(shown) if shown else Markup("<p>No payments.</p>")
-    if it.status != "AUTHORISED":
-        return listed
-    options = join(
-        Markup('<option value="{}">{}</option>').format(a.code, a.name)
-        for a in ledger.organisation.accounts
-        if a.type == "BANK" or a.payments
-    )
-    fields = Markup(
-        '{}<div class="fields">{}{}<label>Account<select name="account">{}</select></label></div>'
-    ).format(
-        hidden("invoice", it.id),
-        field("Amount", "amount", amount(it.amount_due).replace(",", "")),
-        field("Paid on", "date", sandbox.clock.now().date().isoformat(), kind="date"),
-        options,
-    )
-    return listed + act_form(ledger, "record-payment", back, fields, "Record payment")
-
-
-def payment_item(ledger: Ledger, payment: Payment, it: Invoice, back: str) -> Markup:
-    """One payment."""
-    what = f"{it.currency} {amount(payment.amount)} on {payment.date}"
-    remove = act_form(
-        ledger, "remove-payment", back, hidden("payment", payment.id), f"Remove {what}", "danger"
-    )
-    return Markup("<li>{}{}</li>").format(what, remove)
-
-
-def credit_section(ledger: Ledger, it: Invoice, back: str) -> Markup:
-    """Credits applied, and a form for what is left of the contact's credit notes."""
-    notes = [n for n in ledger.credit_notes.rows.values() if n.contact_id == it.contact_id]
-    applied = join(
-        Markup("<li>{}: {} {}</li>").format(note.number, it.currency, amount(part.amount))
-        for note in notes
-        for part in note.allocations
-        if part.invoice_id == it.id
-    )
-    listed = Markup("<ul>{}</ul>").format(applied) if applied else Markup("<p>No credits.</p>")
-    free = [n for n in notes if n.status == "AUTHORISED" and n.remaining > 0]
-    if it.status != "AUTHORISED" or not free:
-        return listed
-    options = join(
-        Markup('<option value="{}">{}, {} left</option>').format(
-            n.id, n.number, amount(n.remaining)
-        )
-        for n in free
-    )
-    most = min(it.amount_due, free[0].remaining)
-    fields = Markup(
-        '{}<div class="fields"><label>Credit note<select name="credit">{}</select></label>{}</div>'
-    ).format(hidden("invoice", it.id), options, field("Amount", "amount", plain(most)))
-    return listed + act_form(ledger, "allocate-credit", back, fields, "Allocate credit")
-
-
-def state_forms(ledger: Ledger, it: Invoice, back: str) -> Markup:
-    """The changes of status that Xero allows from here (3.10)."""
-    moves = {
-        "DRAFT": (("approve-invoice", "Approve"), ("delete-invoice", "Delete")),
-        "SUBMITTED": (("approve-invoice", "Approve"), ("delete-invoice", "Delete")),
-        "AUTHORISED": (("void-invoice", "Void"),),
-    }.get(it.status, ())
-    forms = join(
-        act_form(ledger, action, back, hidden("invoice", it.id), f"{word} {it.number}", "danger")
-        for action, word in moves
-    )
-    if not forms:
-        return Markup("<p>{} cannot be changed to another status.</p>").format(it.status)
-    if has_money(it):
-        forms += Markup("<p>Remove payments first: Xero voids no invoice with money on it.</p>")
-    return forms
-
-
-def contacts(sandbox: "Sandbox", ledger: Ledger, done: str) -> Response:
-    """Contacts with a form each to rename them."""
-    rows = sorted(ledger.contacts.rows.values(), key=lambda c: c.name.casefold())[:200]
-    body = CONTACTS.format(
-        done=notice(done),
-        tenant=ledger.organisation.id,
-        name=ledger.organisation.name,
-        forms=join(contact_form(ledger, contact) for contact in rows),
-    )
-    return page("Contacts", body)
-
-
-def contact_form(ledger: Ledger, contact: Contact) -> Markup:
-    """One contact."""
-    if contact.status != "ACTIVE":
-        return Markup("<section><h2>{}</h2><p>{}</p></section>").format(
-            contact.name, contact.status
-        )
-    back = f"/org/{ledger.organisation.id}/contacts"
-    fields = hidden("contact", contact.id) + field(
-        f"Name of {contact.name[:60]}", "name", contact.name
-    )
-    rename = act_form(
-        ledger, "rename-contact", back, fields, f"Rename {contact.name[:60]}", "quiet"
-    )
-    return Markup("<section>{}</section>").format(rename)
+    return act_form(ledger, "create-invoice", back, asked, "Create invoice")
 
 
 def refused(message: str, back: str) -> Response:
@@ -435,19 +279,6 @@ def way_back(given: Mapping[str, str], done: bool = False) -> str:
     if not path.startswith("/") or path.startswith("//"):
         path = "/"
     return f"{path}?done=1" if done else path
-
-
-def act_form(
-    ledger: Ledger, action: str, back: str, fields: Markup, label: str, look: str = ""
-) -> Markup:
-    """A form that does something in one organisation."""
-    return form(action, back, hidden("tenant", ledger.organisation.id) + fields, label, look)
-
-
-def contact_name(ledger: Ledger, contact_id: str) -> str:
-    """A contact's name, empty if unknown."""
-    contact = ledger.contacts.get(contact_id)
-    return contact.name if contact else ""
 
 
 CONSENT = Markup("""
@@ -475,31 +306,10 @@ HOME = Markup("""
 """)
 INVOICES = Markup("""
 {done}
-<nav aria-label="Organisation"><ul><li><a href="/">All organisations</a></li>
-<li><a href="/org/{tenant}/contacts">Contacts</a></li></ul></nav>
+{ways}
 <h1>{name}</h1>
 <form class="card" method="get" action="/org/{tenant}"><div class="fields">{search}
 <button type="submit" class="quiet">Search</button></div></form>
 <section><h2>{count} sales invoices</h2>{table}{more}</section>
 <section><h2>New invoice</h2>{new}</section>
-""")
-INVOICE = Markup("""
-{done}
-<nav aria-label="Organisation"><ul><li><a href="/org/{tenant}">{organisation}</a></li></ul></nav>
-<h1>Invoice {number}</h1>
-<section><h2>{contact}</h2><dl><dt>Status</dt><dd>{status}</dd><dt>Date</dt><dd>{date}</dd>
-<dt>Due</dt><dd>{due}</dd><dt>Tax</dt><dd>{currency} {tax}</dd>
-<dt>Total</dt><dd>{currency} {total}</dd><dt>Owed</dt><dd>{currency} {owed}</dd>
-<dt>Updated</dt><dd>{updated}</dd></dl></section>
-<section><h2>Details</h2>{header}</section>
-<section><h2>Lines</h2>{lines}</section>
-<section><h2>Payments</h2>{payments}</section>
-<section><h2>Credits</h2>{credits}</section>
-<section><h2>Status</h2>{states}</section>
-""")
-CONTACTS = Markup("""
-{done}
-<nav aria-label="Organisation"><ul><li><a href="/org/{tenant}">{name}</a></li></ul></nav>
-<h1>Contacts</h1>
-{forms}
 """)

@@ -40,9 +40,8 @@ from xero_sandbox.checks import (
 )
 from xero_sandbox.model import (
     ZERO,
-    Allocation,
     Contact,
-    CreditNote,
+    Document,
     Invoice,
     Line,
     Note,
@@ -59,7 +58,7 @@ __all__ = [
     "VOID_WITH_MONEY",
     "Refused",
 ]
-Priced = TypeVar("Priced", Invoice, CreditNote)
+Priced = TypeVar("Priced", bound=Document)
 CENT = Decimal("0.01")
 DAY_RATE = Decimal("1.1523")
 """The sandbox's one rate of exchange for documents that bring none (3.7)."""
@@ -210,9 +209,8 @@ def _check_edit(ledger: Ledger, invoice: Invoice, changes: dict[str, object]) ->
     number = str(changes.get("number", invoice.number))
     if number.casefold() != invoice.number.casefold():
         check_number(ledger, number)
-    contact = ledger.contacts.get(str(changes.get("contact_id", "")))
-    if contact:
-        _check_contact(contact)
+    if "contact_id" in changes:
+        open_contact(ledger, str(changes["contact_id"]))
 
 
 def _check_result(ledger: Ledger, old: Invoice, new: Invoice) -> None:
@@ -345,19 +343,21 @@ def _checked_new(organisation: Organisation, invoice: Invoice) -> Invoice:
 
 
 def _check_new(ledger: Ledger, contact_id: str, number: str, status: str) -> None:
-    contact = ledger.contacts.get(contact_id)
-    if contact is None:
-        raise Refused(NO_CONTACT)
-    _check_contact(contact)
+    open_contact(ledger, contact_id)
     if number:
         check_number(ledger, number)
     if status not in ("DRAFT", "SUBMITTED", "AUTHORISED"):
         raise Refused(NOT_MODIFIABLE)
 
 
-def _check_contact(contact: Contact) -> None:
+def open_contact(ledger: Ledger, contact_id: str) -> Contact:
+    """The contact of a new document: there and not archived (4.4)."""
+    contact = ledger.contacts.get(contact_id)
+    if contact is None:
+        raise Refused(NO_CONTACT)
     if contact.status == "ARCHIVED":
         raise Refused(ARCHIVED)
+    return contact
 
 
 def next_number(ledger: Ledger) -> tuple[str, Organisation]:
@@ -445,49 +445,6 @@ def remove_payment(store: Store, ledger: Ledger, payment_id: str, now: datetime)
         return deleted
 
 
-def allocate_credit(
-    store: Store, ledger: Ledger, credit_id: str, invoice_id: str, amount: Decimal, now: datetime
-) -> CreditNote:
-    """Set a part of an authorised credit note against an invoice of the same contact (4.2)."""
-    with store.lock:
-        note, invoice = ledger.credit_notes.get(credit_id), found(ledger, invoice_id)
-        if note is None or note.status != "AUTHORISED" or note.contact_id != invoice.contact_id:
-            raise Refused(NOT_FOUND)
-        if invoice.status != "AUTHORISED":
-            raise Refused(NOT_AUTHORISED)
-        if not 0 < amount <= min(note.remaining, invoice.amount_due):
-            raise Refused(TOO_MUCH)
-        on = max(note.date, invoice.date)
-        part = Allocation(id=str(uuid4()), invoice_id=invoice.id, amount=cents(amount), date=on)
-        note = replace(note, allocations=[*note.allocations, part], updated=now)
-        if note.remaining == 0:
-            note = replace(note, status="PAID", fully_paid_on=on)
-        credited = replace(
-            invoice, amount_credited=invoice.amount_credited + part.amount, updated=now
-        )
-        store.save(ledger.organisation.id, note, settled(credited, on))
-        return note
-
-
-def remove_allocation(
-    store: Store, ledger: Ledger, credit_id: str, allocation_id: str, now: datetime
-) -> Allocation:
-    """Take an allocation back; note and invoice are open again (4.2)."""
-    with store.lock:
-        note = ledger.credit_notes.get(credit_id)
-        parts = note.allocations if note else []
-        part = next((p for p in parts if p.id == allocation_id), None)
-        if note is None or part is None:
-            raise Refused(NOT_FOUND)
-        invoice = found(ledger, part.invoice_id)
-        kept = [p for p in note.allocations if p.id != part.id]
-        note = replace(note, allocations=kept, status="AUTHORISED", fully_paid_on=None, updated=now)
-        credited = invoice.amount_credited - part.amount
-        owed = replace(invoice, amount_credited=credited, fully_paid_on=None, updated=now)
-        store.save(ledger.organisation.id, note, settled(owed, part.date))
-        return part
-
-
 def create_contact(
     store: Store, ledger: Ledger, now: datetime, *, name: str, **more: object
 ) -> Contact:
@@ -514,6 +471,18 @@ def change_contact(
         if new.name != contact.name:
             check_name(ledger, new.name, contact.id)
         check_contact_number(ledger, new.number, contact.id)
+        store.save(ledger.organisation.id, new)
+        return new
+
+
+def restore_contact(store: Store, ledger: Ledger, contact_id: str, now: datetime) -> Contact:
+    """Take a contact out of the archive, unless its name is in use by now (4.4)."""
+    with store.lock:
+        contact = ledger.contacts.get(contact_id)
+        if contact is None:
+            raise Refused(NOT_FOUND)
+        check_name(ledger, contact.name, contact.id)
+        new = replace(contact, status="ACTIVE", updated=now)
         store.save(ledger.organisation.id, new)
         return new
 

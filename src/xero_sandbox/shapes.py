@@ -17,6 +17,7 @@ from xero_sandbox.model import (
     Account,
     Allocation,
     Contact,
+    Credit,
     CreditNote,
     Document,
     Invoice,
@@ -24,6 +25,7 @@ from xero_sandbox.model import (
     Note,
     Organisation,
     Payment,
+    Prepayment,
     TaxRate,
     Theme,
 )
@@ -69,9 +71,7 @@ def invoice_json(ledger: Ledger, invoice: Invoice, variant: str, places: int) ->
         "InvoiceNumber": invoice.number,
         "Reference": invoice.reference,
         "Payments": payments_inside(ledger, invoice),
-        "CreditNotes": credits_inside(ledger, invoice),
-        "Prepayments": [],
-        "Overpayments": [],
+        **credits_inside(ledger, invoice),
         "AmountDue": invoice.amount_due,
         "AmountPaid": invoice.amount_paid,
         "AmountCredited": invoice.amount_credited,
@@ -206,20 +206,28 @@ def payments_inside(ledger: Ledger, invoice: Invoice) -> list[Json]:
     ]
 
 
-def credits_inside(ledger: Ledger, invoice: Invoice) -> list[Json]:
-    """Credit notes allocated to an invoice, with the amount applied (3.8)."""
-    rows = []
-    for note_id in sorted(ledger.credits_of.get(invoice.id, ())):
-        note = ledger.credit_notes.rows[note_id]
-        applied = [a for a in note.allocations if a.invoice_id == invoice.id]
-        rows += [_credit_inside(note, allocation) for allocation in applied]
+def credits_inside(ledger: Ledger, invoice: Invoice) -> dict[str, list[Json]]:
+    """Credits allocated to an invoice, by kind, with the amount applied (3.8)."""
+    rows: dict[str, list[Json]] = {"CreditNotes": [], "Prepayments": [], "Overpayments": []}
+    for credit_id in sorted(ledger.credits_of.get(invoice.id, ())):
+        credit = ledger.credit(credit_id)
+        if credit is None:
+            continue
+        applied = [a for a in credit.allocations if a.invoice_id == invoice.id]
+        rows[f"{kind_of(credit)}s"] += [_credit_inside(credit, part) for part in applied]
     return rows
 
 
-def _credit_inside(note: CreditNote, allocation: Allocation) -> Json:
+def kind_of(credit: Credit) -> str:
+    """CreditNote, Overpayment or Prepayment."""
+    return type(credit).__name__
+
+
+def _credit_inside(note: Credit, allocation: Allocation) -> Json:
+    named = {"CreditNoteNumber": note.number} if isinstance(note, CreditNote) else {}
     return {
-        "CreditNoteID": note.id,
-        "CreditNoteNumber": note.number,
+        f"{kind_of(note)}ID": note.id,
+        **named,
         "ID": note.id,
         "HasErrors": False,
         "AppliedAmount": allocation.amount,
@@ -362,8 +370,27 @@ def credit_note_json(ledger: Ledger, note: CreditNote, variant: str, places: int
     }
 
 
+def prepaid_json(ledger: Ledger, credit: Credit, variant: str, places: int) -> Json:
+    """An overpayment or prepayment; a prepayment repeats its reference as a number (4.2)."""
+    row: Json = {
+        f"{kind_of(credit)}ID": credit.id,
+        "ID": credit.id,
+        "Type": credit.type,
+        "Reference": credit.reference,
+        "CurrencyRate": rounded(credit.rate, 10),
+        "RemainingCredit": credit.remaining,
+        "Allocations": [allocation_json(ledger, part) for part in credit.allocations],
+        "Payments": [],
+        "HasAttachments": False,
+        **document_json(ledger, credit, variant, places),
+    }
+    if isinstance(credit, Prepayment):
+        row["InvoiceNumber"] = credit.reference
+    return row
+
+
 def allocation_json(ledger: Ledger, part: Allocation) -> Json:
-    """A part of a credit note set against an invoice."""
+    """A part of a credit set against an invoice."""
     invoice = ledger.invoices.rows[part.invoice_id]
     return {
         "AllocationID": part.id,

@@ -6,13 +6,13 @@ from uuid import NAMESPACE_OID, uuid5
 import msgspec
 from werkzeug.wrappers import Response
 
-from xero_sandbox import bodies, calls, listing, money, rules, shapes
+from xero_sandbox import bodies, calls, credits, listing, money, rules, shapes
 from xero_sandbox.answers import error_answer, not_built, not_found
 from xero_sandbox.bodies import Fields
 from xero_sandbox.calls import Call, Json, Kind
 from xero_sandbox.checks import Refused
 from xero_sandbox.listing import LISTINGS
-from xero_sandbox.model import CreditNote, Invoice
+from xero_sandbox.model import Credit, Invoice
 from xero_sandbox.store import Business
 
 NAMES = ("history", "onlineinvoice", "email", "allocations")
@@ -49,7 +49,7 @@ def read(call: Call, endpoint: str, side: Side) -> Response:
         return call.enveloped("HistoryRecords", [shapes.note_json(note) for note in notes])
     if side.name == "onlineinvoice" and isinstance(record, Invoice):
         return _online(call, record)
-    if side.name == "allocations" and isinstance(record, CreditNote):
+    if side.name == "allocations" and isinstance(record, Credit):
         rows = [shapes.allocation_json(call.ledger, part) for part in record.allocations]
         return call.enveloped("Allocations", rows)
     return not_found()
@@ -96,8 +96,8 @@ def _email(call: Call, record: Business, side: Side) -> Response:
 
 
 def _allocate(call: Call, record: Business, side: Side) -> Response:
-    """PUT …/Allocations of a credit note (4.2)."""
-    if not isinstance(record, CreditNote):
+    """PUT …/Allocations of a credit note, overpayment or prepayment (4.2)."""
+    if not isinstance(record, Credit):
         return not_found()
 
     def save(call: Call, given: Fields) -> Json:
@@ -109,11 +109,11 @@ def _allocate(call: Call, record: Business, side: Side) -> Response:
 
 def _take_back(call: Call, record: Business, side: Side) -> Response:
     """DELETE …/Allocations/{id}: an object without an amount, as documented (4.2)."""
-    if not isinstance(record, CreditNote):
+    if not isinstance(record, Credit):
         return not_found()
     if side.item not in {part.id for part in record.allocations}:
         return not_found()
-    part = rules.remove_allocation(call.store, call.ledger, record.id, side.item, call.now)
+    part = credits.remove_allocation(call.store, call.ledger, record.id, side.item, call.now)
     row = {
         "AllocationID": part.id,
         "Date": shapes.day(part.date),

@@ -21,22 +21,27 @@ from xero_sandbox.model import (
     Code,
     Connection,
     Contact,
+    Credit,
     CreditNote,
     Invoice,
     KeptAnswer,
     Note,
     Organisation,
+    Overpayment,
     Payment,
+    Prepayment,
     Record,
     RefreshToken,
     Setting,
     sql_guid_key,
 )
 
-Stamped = TypeVar("Stamped", Contact, Invoice, Payment, CreditNote, Note)
+Stamped = TypeVar("Stamped", Contact, Invoice, Payment, CreditNote, Overpayment, Prepayment, Note)
 Kept = TypeVar("Kept", bound=Record)
-Business = Contact | Invoice | Payment | CreditNote | Note
-BUSINESS: tuple[type[Business], ...] = (Contact, Invoice, Payment, CreditNote, Note)
+Business = Contact | Invoice | Payment | CreditNote | Overpayment | Prepayment | Note
+BUSINESS: tuple[type[Business], ...] = (
+    Contact, Invoice, Payment, CreditNote, Overpayment, Prepayment, Note,
+)  # fmt: skip
 Saved = Business | Organisation
 RENDERED_AT_MOST = 150_000
 """Rendered rows kept per organisation before the cache starts over (about 2 kB each)."""
@@ -96,6 +101,8 @@ class Ledger:
         self.invoices: Table[Invoice] = Table()
         self.payments: Table[Payment] = Table()
         self.credit_notes: Table[CreditNote] = Table()
+        self.overpayments: Table[Overpayment] = Table()
+        self.prepayments: Table[Prepayment] = Table()
         self.notes: Table[Note] = Table()
         self.notes_of: dict[str, set[str]] = defaultdict(set)
         self.numbers: dict[str, set[str]] = defaultdict(set)
@@ -115,8 +122,18 @@ class Ledger:
 
     def records(self) -> list[Business]:
         """Everything in it, in no particular order."""
-        tables = (self.contacts, self.invoices, self.payments, self.credit_notes, self.notes)
+        return [record for kind in BUSINESS for record in self._table(kind).rows.values()]
+
+    def credits(self) -> list[CreditNote | Overpayment | Prepayment]:
+        """Credit notes, overpayments and prepayments."""
+        tables: tuple[Table[Any], ...] = (self.credit_notes, self.overpayments, self.prepayments)
         return [record for table in tables for record in table.rows.values()]
+
+    def credit(self, credit_id: str) -> CreditNote | Overpayment | Prepayment | None:
+        """A credit note, overpayment or prepayment by its id."""
+        tables: tuple[Table[Any], ...] = (self.credit_notes, self.overpayments, self.prepayments)
+        found = (table.get(credit_id) for table in tables)
+        return next((record for record in found if record is not None), None)
 
     def put(self, record: Business) -> None:
         """Add or replace one record; forget what was rendered from it."""
@@ -153,7 +170,7 @@ class Ledger:
         self.rendered.pop(record.id, None)
         if isinstance(record, Payment):
             self.rendered.pop(record.invoice_id, None)
-        elif isinstance(record, CreditNote):
+        elif isinstance(record, Credit):
             for allocation in record.allocations:
                 self.rendered.pop(allocation.invoice_id, None)
 
@@ -163,7 +180,7 @@ class Ledger:
             self.invoices_of[record.contact_id].add(record.id)
         elif isinstance(record, Payment):
             self.payments_of[record.invoice_id].add(record.id)
-        elif isinstance(record, CreditNote):
+        elif isinstance(record, Credit):
             for allocation in record.allocations:
                 self.credits_of[allocation.invoice_id].add(record.id)
         elif isinstance(record, Note):
@@ -175,7 +192,7 @@ class Ledger:
             self.invoices_of[record.contact_id].discard(record.id)
         elif isinstance(record, Payment):
             self.payments_of[record.invoice_id].discard(record.id)
-        elif isinstance(record, CreditNote):
+        elif isinstance(record, Credit):
             for allocation in record.allocations:
                 self.credits_of[allocation.invoice_id].discard(record.id)
                 self.rendered.pop(allocation.invoice_id, None)
@@ -188,6 +205,8 @@ class Ledger:
             Invoice: self.invoices,
             Payment: self.payments,
             CreditNote: self.credit_notes,
+            Overpayment: self.overpayments,
+            Prepayment: self.prepayments,
             Note: self.notes,
         }
         return tables[kind]

@@ -24,12 +24,16 @@ def addresses(base: str) -> dict[str, str]:
         json={"tenant": tenant, "invoice": open_number(base, tenant), "amount": "0.01"},
     ).json()
     invoice = made["Invoice"]["InvoiceID"]
+    for action, allocate in (("receive-overpayment", "0.02"), ("receive-prepayment", "0.01")):
+        given = {"tenant": tenant, "invoice": invoice, "amount": "9", "allocate": allocate}
+        assert httpx2.post(f"{base}/sandbox/act/{action}", json=given).status_code == 200
     httpx2.post(f"{base}/sandbox/faults", json={"kind": "error_500", "path": "/nowhere"})
     return {
         "home": base,
         "invoices": f"{base}/org/{tenant}",
         "invoice": f"{base}/org/{tenant}/invoice/{invoice}",
         "contacts": f"{base}/org/{tenant}/contacts",
+        "settings": f"{base}/org/{tenant}/settings",
         "consent": f"{base}/identity/connect/authorize?{ask}",
         "error": f"{base}/identity/connect/authorize",
     }
@@ -62,6 +66,8 @@ def test_every_page_is_accessible_and_fits(
     page = context.new_page()
     for name, address in addresses(base).items():
         page.goto(address)
+        for folded in page.locator("summary").all():
+            folded.click()
         assert violations(page) == [], name
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, f"{name} is {wide} wide"

@@ -96,6 +96,74 @@ def test_contacts_page_renames(connected: Xero, form: dict[str, str]) -> None:
     assert "ARCHIVED" in page
 
 
+def test_contacts_are_made_archived_and_restored(connected: Xero, form: dict[str, str]) -> None:
+    form["back"] = f"/org/{connected.tenant()}/contacts"
+    do(connected, "create-contact", form, name="<i>New</i>", email="n@example.com")
+    contact = connected.get("Contacts", where='Name == "<i>New</i>"').json()["Contacts"][0]
+    assert contact["EmailAddress"] == "n@example.com"
+    which = {"contact": contact["ContactID"]}
+    page = do(connected, "archive-contact", form, **which)
+    assert "Restore &lt;i&gt;New" in page
+    do(connected, "restore-contact", form, **which)
+    page = do(connected, "edit-contact", form, **which, name="Newer", email="")
+    assert "Archive Newer" in page
+
+
+def test_settings_lock_and_switch_off(connected: Xero, form: dict[str, str]) -> None:
+    form["back"] = f"/org/{connected.tenant()}/settings"
+    page = do(
+        connected, "lock", form, period_lock_date="2026-10-31", end_of_year_lock_date="2026-03-31"
+    )
+    assert 'value="2026-10-31"' in page
+    assert 'value="2026-03-31"' in page
+    page = do(connected, "lock", form, period_lock_date="", end_of_year_lock_date="")
+    assert "2026-10-31" not in page
+    assert "Add currency" in do(connected, "remove-currency", form, currency="EUR")
+    assert "Remove USD" in do(connected, "add-currency", form, currency="usd")
+    accounts = {a["Code"]: a["AccountID"] for a in connected.get("Accounts").json()["Accounts"]}
+    page = do(connected, "refuse-payments", form, account=accounts["881"])
+    assert "Allow payments to 881" in page
+    page = do(connected, "archive-account", form, account=accounts["200"])
+    assert "Restore 200" in page
+    assert "Archive 610" not in page
+    assert "Restore OUTPUT2" in do(connected, "delete-tax-rate", form, tax_type="OUTPUT2")
+
+
+def test_an_invoice_shows_all_that_can_be_done(connected: Xero, form: dict[str, str]) -> None:
+    contact = connected.get("Contacts/C004").json()["Contacts"][0]["ContactID"]
+    do(connected, "create-invoice", form, contact=contact, description="Lesson", unit_amount="80")
+    invoice = number_of(connected, "INV-0061")
+    form |= {"back": f"/org/{connected.tenant()}/invoice/{invoice}", "invoice": invoice}
+    page = do(
+        connected, "edit-invoice", form, number="P-1", reference='"><b>', contact=contact,
+        date="2026-11-22", due_date="2026-12-22", expected_date="2027-01-05", currency="GBP",
+        line_amount_types="Inclusive", theme="", url="https://bills.example/1", sent="yes",
+    )  # fmt: skip
+    assert "Invoice P-1" in page
+    assert 'value="2027-01-05"' in page
+    assert "<b>" not in page
+    page = do(connected, "add-line", form, description="Two", unit_amount="20")
+    assert "Line 2" in page
+    assert "Line 2" not in do(connected, "remove-line", form, line="1")
+    do(connected, "record-payment", form, amount="30", reference="BACS <1>", reconciled="no")
+    page = connected.http.get(form["back"]).text
+    assert "BACS &lt;1&gt;" in page
+    payment = re.search(r'name="payment" value="([^"]+)"', page)
+    assert payment
+    page = do(connected, "redo-payment", form, payment=payment.group(1), amount="20", reference="")
+    assert payment.group(1) not in page
+    assert "Remove and redo GBP 20.00" in page
+    page = do(connected, "receive-overpayment", form, amount="100", allocate="15")
+    assert "Take back Overpayment of" in page
+    assert "85.00 left" in page
+    page = do(connected, "receive-prepayment", form, amount="45", allocate="45")
+    assert "Take back Prepayment of" in page
+    assert "PAID" in page
+    assert "Note by hand" in do(connected, "add-note", form, details="Note by hand")
+    read = connected.get(f"Invoices/{invoice}").json()["Invoices"][0]
+    assert (read["AmountPaid"], read["AmountCredited"], read["AmountDue"]) == (20, 60, 0)
+
+
 def test_disconnecting_and_revoking(connected: Xero, form: dict[str, str]) -> None:
     do(connected, "disconnect", {**form, "back": "/"})
     assert connected.get("Invoices").status_code == 403
