@@ -19,6 +19,7 @@ ROOMS = {
     "sync": ("justpayme.sync.commands", "read from Xero now"),
     "verify": ("justpayme.sync.commands", "compare every bill with its Xero invoice"),
     "export": ("justpayme.api.commands", "write bills as JSON or CSV"),
+    "history": ("justpayme.bills.commands", "show a bill as it was, or check every history"),
     "user": ("justpayme.accounts.commands", "create a person"),
     "token": ("justpayme.api.commands", "create a token for the JSON API"),
 }

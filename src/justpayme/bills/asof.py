@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 from uuid import UUID
 
@@ -75,6 +75,18 @@ def gaps_of(books: Books, pk: int) -> list[tuple[int, str]]:
     """(entry number, field) wherever this bill's history is not whole. Raises as `bill_at`."""
     bill, rows = _read(books, pk)
     return gaps(bill.told(), _entries(books, rows))
+
+
+def read_moment(text: str, tz: tzinfo) -> datetime:
+    """A day and time as a person gives it, in `tz` unless it names its own zone.
+
+    Raises ValueError with a sentence.
+    """
+    try:
+        given = datetime.fromisoformat(text)
+        return (given if given.tzinfo else given.replace(tzinfo=tz)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError("Enter a day and a time, such as 2026-11-22T14:30.") from error
 
 
 def _read(books: Books, pk: int) -> tuple[Bill, list[dict[str, Any]]]:

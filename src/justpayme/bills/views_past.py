@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from typing import Any
 
 from django.http import Http404, HttpResponse
@@ -20,8 +20,6 @@ from justpayme.core.zones import zone
 from justpayme.web.format import exact, moment
 from justpayme.web.snapshot import one_moment
 
-ASK = "Enter a day and a time, such as 2026-11-22T14:30."
-
 
 @require_GET
 @member_required
@@ -32,7 +30,7 @@ def bill_at(request: BusinessRequest, pk: int) -> HttpResponse:
     detail = found(lambda: queries.bill_detail(books, pk))
     tz = _zone_of(books, detail)
     try:
-        past = asof.bill_at(books, pk, read_moment(request.GET.get("moment", ""), tz))
+        past = asof.bill_at(books, pk, asof.read_moment(request.GET.get("moment", ""), tz))
     except ValueError as error:
         return show_bill(request, books, detail, problem=str(error), status=400)
     except NotYet as error:
@@ -52,18 +50,6 @@ def bill_after(request: BusinessRequest, pk: int, entry_pk: int) -> HttpResponse
     except (Bill.DoesNotExist, HistoryEntry.DoesNotExist) as error:
         raise Http404 from error
     return render(request, "bills/past.html", _page(request, books, detail, past))
-
-
-def read_moment(text: str, tz: tzinfo) -> datetime:
-    """A day and time as a browser's field sends it, in `tz` unless it names its own zone.
-
-    Raises ValueError with a sentence.
-    """
-    try:
-        given = datetime.fromisoformat(text)
-        return (given if given.tzinfo else given.replace(tzinfo=tz)).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(ASK) from error
 
 
 def _zone_of(books: Books, detail: BillDetail) -> tzinfo:
