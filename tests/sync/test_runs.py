@@ -33,7 +33,7 @@ from justpayme.bills.models import Bill, Client, HistoryEntry
 from justpayme.core.errors import Problem
 from justpayme.integrations import actions
 from justpayme.runtime.command import FAILED, OK, CommandError
-from justpayme.sync import apply, commands, jobs, runs
+from justpayme.sync import apply, commands, doorbell, jobs, runs
 from justpayme.sync.models import Connection, Cursor, Link, Run
 
 pytestmark = pytest.mark.django_db
@@ -244,7 +244,7 @@ def test_another_process_holding_the_lock_keeps_us_out(connected: Connection) ->
 @pytest.mark.django_db(transaction=True)
 def test_a_request_that_is_rolled_back_leaves_no_job(connected: Connection) -> None:
     with transaction.atomic():
-        jobs.request_sync(connection=connected, cause=Run.Cause.PERSON)
+        doorbell.request_sync(connection=connected, cause=Run.Cause.PERSON)
         transaction.set_rollback(True)
     assert jobs_waiting() == 0
 
@@ -252,7 +252,7 @@ def test_a_request_that_is_rolled_back_leaves_no_job(connected: Connection) -> N
 def test_a_double_request_makes_one_job(connected: Connection) -> None:
     """I-50."""
     for _ in range(3):
-        jobs.request_sync(connection=connected, cause=Run.Cause.PERSON)
+        doorbell.request_sync(connection=connected, cause=Run.Cause.PERSON)
     assert jobs_waiting() == 1
 
 

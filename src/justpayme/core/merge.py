@@ -70,15 +70,19 @@ def merge(
     read_only: bool = False,
     sent: BillFields | None = None,
     sent_units: tuple[str, ...] = (),
+    confirmed: bool = False,
 ) -> Merge:
     """Merge our row and Xero's version against the last agreed one, unit by unit.
 
     `read_only`: one-directional sync. There an edit of ours can never go out, so keeping it
     would leave the books different for good: Xero's value stands and ours is set aside.
-    `sent`, `sent_units`: what was last sent of this bill, if its answer was not applied yet.
+    `sent`, `sent_units`: what was last sent of this bill, if its answer was not applied yet;
+    `confirmed`: Xero has said that it stored it, so what it shows now is ours in its own
+    spelling.
     The new base is always `remote`: what both sides will agree on once `outgoing` has left.
     """
-    agreed, ours = _recognised(base, local, remote, sent, sent_units)
+    seen = () if sent is None else sent_units if confirmed else arrived(remote, sent, sent_units)
+    agreed, ours = _recognised(base, local, remote, sent, seen)
     ours_may_stand = not read_only and remote.status is not _ENDED
     outgoing: list[str] = []
     conflicts: list[Conflict] = []
@@ -100,16 +104,16 @@ def _recognised(
     local: BillFields,
     remote: BillFields,
     sent: BillFields | None,
-    sent_units: tuple[str, ...],
+    seen: Iterable[str],
 ) -> tuple[BillFields, BillFields]:
     """The base and our row once our own writes are recognised in Xero's version (row 13)."""
     if sent is None:
         return base, local
-    for unit in arrived(remote, sent, sent_units):
+    for unit in seen:
         base = base.take(remote, UNITS[unit])
         if _says(local, sent, unit, _GIVEN):
             local = local.take(remote, UNITS[unit])
-        elif unit == "lines":
+        elif unit == "lines" and len(sent.lines) == len(remote.lines):
             local = replace(local, lines=_with_ids(local.lines, sent.lines, remote.lines))
     return base, local
 

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 import structlog
@@ -25,8 +26,8 @@ from justpayme.bills.models import HistoryEntry
 from justpayme.core.errors import Next, Problem
 from justpayme.core.schedule import INTERVALS
 from justpayme.integrations.describe import describe
-from justpayme.sync import ending, tokens
-from justpayme.sync.jobs import request_sync
+from justpayme.sync import ending, outbox, tokens
+from justpayme.sync.doorbell import request_sync
 from justpayme.sync.models import IN_USE, Connection, OAuthState, Run, TokenSet, running
 from justpayme.xero import oauth
 from justpayme.xero.translate import OrganisationFields
@@ -50,16 +51,85 @@ class NotPossible(Exception):
     """The verb makes no sense in the state that the connection is in; the text says why."""
 
 
+class WrongConsent(Exception):
+    """The consent is good, but not the one that was asked for; `code` is one of `WRONG`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+WRONG = ("other_user", "wrong_organisation")
+
+
 # --- connect -----------------------------------------------------------------------------------
 
 
-def begin_connect(*, by: Membership, session_key: str, address: str, now: datetime) -> str:
+class Purpose(StrEnum):
+    """What a sign-in at Xero is for."""
+
+    CONNECT = "connect"
+    RECONNECT = "reconnect"
+    WRITE = "write"
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A sign-in at Xero: what it is for, which organisation it is about, what it asks for.
+
+    It travels in the `state` itself. Of that we keep a digest, so nobody can alter it.
+    """
+
+    purpose: Purpose = Purpose.CONNECT
+    pk: int = 0
+    may_write: bool = False
+
+    @property
+    def scopes(self) -> str:
+        """The permissions to ask Xero for."""
+        return oauth.WRITE_SCOPES if self.may_write else oauth.READ_SCOPES
+
+    def state(self) -> str:
+        """A fresh one-use state that says this."""
+        rights = "w" if self.may_write else "r"
+        return f"{self.purpose}.{rights}.{self.pk}.{secrets.token_urlsafe(32)}"
+
+    @staticmethod
+    def of(state: str) -> Errand:
+        """The errand of a state that we made; call it only once its digest was found."""
+        purpose, rights, pk, _ = state.split(".")
+        return Errand(Purpose(purpose), int(pk), rights == "w")
+
+
+def errand_of(connection: Connection, purpose: Purpose) -> Errand:
+    """A lost connection is healed with the permissions that it had; only going bidirectional
+    asks for more."""
+    had = connection.is_in_use and (
+        connection.direction == Connection.Direction.TWO or may_write(connection)
+    )
+    return Errand(purpose, connection.pk, purpose is Purpose.WRITE or had)
+
+
+def may_write(connection: Connection) -> bool:
+    """Did Xero's consent include changing things?"""
+    held = connection.tokens
+    return held is not None and not oauth.missing(held.scopes, oauth.WRITE_SCOPES)
+
+
+def begin_connect(
+    *,
+    by: Membership,
+    session_key: str,
+    address: str,
+    now: datetime,
+    errand: Errand = Errand(),
+) -> str:
     """Start a sign-in at Xero; the address to send the person to.
 
     Only a digest of the one-use `state` is stored, bound to session, business and person.
     """
     check_may_manage(by)
-    state = secrets.token_urlsafe(32)
+    state = errand.state()
     with transaction.atomic():
         OAuthState.objects.create(
             digest=_digest(state),
@@ -68,14 +138,23 @@ def begin_connect(*, by: Membership, session_key: str, address: str, now: dateti
             user=by.user,
             created_at=now,
         )
-        record(action="connect_begun", business=by.business, user=by.user, address=address)
-    return oauth.authorise_url(tokens.app(), state=state, verifier=_verifier(state))
+        record(
+            action="connect_begun",
+            business=by.business,
+            user=by.user,
+            address=address,
+            purpose=errand.purpose.value,
+        )
+    return oauth.authorise_url(
+        tokens.app(), state=state, verifier=_verifier(state), scopes=errand.scopes
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Consent:
     """What a consent led to. `choosable` are not synced yet; `healed` were lost and are live."""
 
+    errand: Errand
     choosable: tuple[Connection, ...]
     healed: tuple[Connection, ...]
 
@@ -93,7 +172,7 @@ def complete_connect(
     """Finish a sign-in at Xero. Nothing syncs yet, except lost connections that it heals.
 
     StateRefused (before any call) for a state that is missing, foreign, used or expired;
-    Problem for everything else, and then nothing of this consent is kept.
+    Problem or WrongConsent for everything else, and then nothing of this consent is kept.
     """
     check_may_manage(by)
     _claim_state(by, session_key, state, now)
@@ -103,14 +182,14 @@ def complete_connect(
         if not code:
             raise Problem("sign_in_expired", "no code came back")
         return _complete(by, state, code, address, now)
-    except Problem as problem:
+    except (Problem, WrongConsent) as failed:
         record(
             action="connect",
             business=by.business,
             user=by.user,
             address=address,
             result="failed",
-            code=problem.code,
+            code=failed.code,
         )
         raise
 
@@ -152,20 +231,50 @@ class _Given:
 
 
 def _complete(by: Membership, state: str, code: str, address: str, now: datetime) -> Consent:
+    errand, verifier = Errand.of(state), _verifier(state)
     with tokens.open_client() as http:
-        fresh = oauth.exchange(http, tokens.app(), code=code, verifier=_verifier(state), now=now)
+        fresh = oauth.exchange(
+            http, tokens.app(), code=code, verifier=verifier, now=now, scopes=errand.scopes
+        )
         try:
             claims = oauth.claims(fresh.access)
             if not claims.xero_user_id:
                 raise Problem("wrong_shape", "the access token names no user")
-            if missing := fresh.missing():
-                raise Problem("permission_missing", " ".join(sorted(missing)))
+            _check_scopes(fresh, errand)
             tenants = oauth.connections(http, tokens.app(), access_token=fresh.access)
+            if errand.purpose is Purpose.WRITE:
+                _check_same(by, errand, claims, tenants)
             given = _organisations(by, fresh.access, tenants)
-        except Problem:
+        except (Problem, WrongConsent):
             _let_go(fresh)
             raise
-    return _keep(by, claims.xero_user_id, fresh, given, address, now)
+    return _keep(by, errand, claims.xero_user_id, fresh, given, address, now)
+
+
+def _check_scopes(fresh: oauth.Tokens, errand: Errand) -> None:
+    """Everything that was asked for was given, or nothing of this is kept."""
+    if missing := fresh.missing():
+        raise Problem("permission_missing", " ".join(sorted(missing)))
+    if missing := fresh.missing(errand.scopes):
+        raise Problem("write_permission_missing", " ".join(sorted(missing)))
+
+
+def _check_same(
+    by: Membership, errand: Errand, claims: oauth.Claims, tenants: Iterable[oauth.Tenant]
+) -> None:
+    """Going bidirectional needs the consent of the same Xero user to the same organisation: the
+    sync goes on with the pair that is stored for her.
+
+    Xero lists all that she ever gave. Those of this consent carry its event; where none does
+    (she clicked through, xero-facts 1.1), being in the list is enough.
+    """
+    row = by.business.connections.select_related("tokens").get(pk=errand.pk)
+    if row.tokens is None or row.tokens.xero_user_id != claims.xero_user_id:
+        raise WrongConsent("other_user")
+    event = claims.authentication_event_id
+    of_this = [t for t in tenants if event and t.auth_event_id == event] or list(tenants)
+    if row.tenant_id not in {tenant.tenant_id for tenant in of_this}:
+        raise WrongConsent("wrong_organisation")
 
 
 def _organisations(by: Membership, access: str, tenants: Iterable[oauth.Tenant]) -> list[_Given]:
@@ -217,6 +326,7 @@ def _let_go(fresh: oauth.Tokens) -> None:
 @transaction.atomic
 def _keep(
     by: Membership,
+    errand: Errand,
     xero_user_id: str,
     fresh: oauth.Tokens,
     given: list[_Given],
@@ -243,7 +353,7 @@ def _keep(
         healed=len(healed),
     )
     choosable = [row for row in rows if row.state in (State.OFFERED, State.DISCONNECTED)]
-    return Consent(tuple(choosable), tuple(healed))
+    return Consent(errand, tuple(choosable), tuple(healed))
 
 
 def _row(by: Membership, token_set: TokenSet, one: _Given) -> Connection:
@@ -303,17 +413,19 @@ def choose(
     address: str,
     now: datetime,
 ) -> Connection:
-    """Start to sync an organisation. One that was synced before keeps its settings and links.
+    """Start to sync an organisation. One that was synced before keeps its settings and links, but
+    starts one-directional: what was changed here meanwhile goes nowhere unseen.
 
     Its cursors go, so that the import reads everything and puts right what was edited here
     or changed there in between; bills are found again by their InvoiceID (I-38).
     """
     check_may_manage(by)
-    row = _locked(by, connection)
+    row = locked(by, connection)
     if row.state not in (State.OFFERED, State.DISCONNECTED) or row.tokens is None:
         raise NotPossible(f"{row.name} can’t be chosen now. Connect Xero again first.")
     again = row.state == State.DISCONNECTED
     row.state = State.LIVE
+    row.direction = Connection.Direction.ONE
     row.connected_at, row.disconnected_at = now, None
     row.imported_at = row.audited_at = row.checked_at = None
     row.import_drafts = row.import_drafts or import_drafts
@@ -325,7 +437,7 @@ def choose(
     if again:
         _add_history(row, by, now, action="reconnected", note=f"Synced with {row.name} again")
     request_sync(connection=row, cause=Run.Cause.CONNECT, by=by.user)
-    _log(by, row, "organisation_chosen", address, again=again)
+    noted(by, row, "organisation_chosen", address, again=again)
     return row
 
 
@@ -340,7 +452,7 @@ def sync_now(*, by: Membership, connection: Connection, now: datetime) -> str:
     """
     check_may_change(by)
     with transaction.atomic():
-        row = _locked(by, connection)
+        row = locked(by, connection)
         if row.state != State.LIVE:
             raise NotPossible(f"{row.name} is not connected, so there is nothing to sync with.")
         if row.blocked_until is not None and row.blocked_until > now:
@@ -372,7 +484,7 @@ def change_settings(
     check_may_manage(by)
     if interval_minutes not in INTERVALS:
         raise NotPossible("Sync every: choose one of the times in the list.")
-    row = _locked(by, connection)
+    row = locked(by, connection)
     wants_drafts = import_drafts and not row.import_drafts
     row.interval_minutes = interval_minutes
     row.import_drafts = import_drafts
@@ -383,7 +495,7 @@ def change_settings(
     row.save()
     if wants_drafts and row.is_live:
         request_sync(connection=row, cause=Run.Cause.PERSON, by=by.user)
-    _log(by, row, "settings_changed", address, minutes=interval_minutes, drafts=import_drafts)
+    noted(by, row, "settings_changed", address, minutes=interval_minutes, drafts=import_drafts)
     return row
 
 
@@ -391,7 +503,7 @@ def change_settings(
 def resume(*, by: Membership, connection: Connection, address: str, now: datetime) -> Connection:
     """Go on after a safety stop: a person looked at it and says that Xero is right."""
     check_may_manage(by)
-    row = _locked(by, connection)
+    row = locked(by, connection)
     if row.state != State.HALTED:
         raise NotPossible(f"{row.name} is not stopped.")
     if row.error_code == "organisation_changed":
@@ -403,7 +515,7 @@ def resume(*, by: Membership, connection: Connection, address: str, now: datetim
     _clear_trouble(row)
     row.save()
     request_sync(connection=row, cause=Run.Cause.PERSON, by=by.user)
-    _log(by, row, "safety_stop_overruled", address, code=stopped_by)
+    noted(by, row, "safety_stop_overruled", address, code=stopped_by)
     return row
 
 
@@ -415,25 +527,27 @@ def disconnect(
 ) -> Problem | None:
     """End the sync of an organisation; every bill stays. The Problem if Xero is told later.
 
-    First our own rows say so and are committed: from then on no call starts (I-37). Then a
-    run under way stops at its next call, the connection ends at Xero and its tokens go.
+    First our own rows say so and are committed, with whatever waited to be sent given up: from
+    then on no call starts (I-37, I-38). Then a run under way stops at its next call, the
+    connection ends at Xero and its tokens go.
     """
     check_may_manage(by)
     with transaction.atomic():
-        row = _locked(by, connection)
+        row = locked(by, connection)
         if not row.is_in_use:
             raise NotPossible(f"{row.name} is not connected.")
         row.state = State.DISCONNECTED
         row.disconnected_at = row.next_due_at = now
         _clear_trouble(row)
         row.save()
+        given_up = outbox.cancel_all(row, now, code="cancelled_by_disconnect")
         _add_history(row, by, now, action="disconnected", note=f"No longer synced with {row.name}")
-        _log(by, row, "disconnect", address)
+        noted(by, row, "disconnect", address, given_up=given_up)
     ending.wait_for_run(row, seconds=RUN_ENDS_WITHIN)
     return ending.at_xero(row, now)
 
 
-def _locked(by: Membership, connection: Connection) -> Connection:
+def locked(by: Membership, connection: Connection) -> Connection:
     """The row, locked, and only within the business of whoever asks."""
     rows = Connection.objects.select_for_update(of=("self",)).select_related("tokens")
     row = rows.filter(pk=connection.pk, business=by.business).first()
@@ -462,7 +576,8 @@ def _add_history(row: Connection, by: Membership, now: datetime, *, action: str,
         )
 
 
-def _log(by: Membership, row: Connection, action: str, address: str, **detail: Any) -> None:
+def noted(by: Membership, row: Connection, action: str, address: str, **detail: Any) -> None:
+    """Write what was done to an organisation into the security log."""
     record(
         action=action,
         business=by.business,

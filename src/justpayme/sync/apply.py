@@ -7,8 +7,8 @@ decide with core, write set-based. Nothing here talks to the network.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,13 +20,14 @@ from msgspec import to_builtins
 
 from justpayme.bills.models import Bill, HistoryEntry, Payment
 from justpayme.core import cursor as cursors
-from justpayme.core.bill import UNITS, BillFields, Status
+from justpayme.core.bill import UNITS, BillFields, PaidFields, Status
 from justpayme.core.errors import Problem
 from justpayme.core.merge import Merge, changes, merge
 from justpayme.core.schedule import voids_are_unusual
-from justpayme.sync import bulk, clients
+from justpayme.core.settle import over, under, waiting
+from justpayme.sync import bulk, clients, conflicts, intentions, outbox
 from justpayme.sync.bulk import HistoryRow, LinkRow
-from justpayme.sync.models import Connection, Cursor, Link, Record, Run
+from justpayme.sync.models import Connection, Cursor, Link, OutboxItem, Record, Run
 from justpayme.sync.records import Said, remember, replace_all
 from justpayme.xero import wire
 from justpayme.xero.translate import PaymentFacts, to_client, to_credits, to_payment
@@ -55,14 +56,43 @@ class Tally:
     voided: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The decision for one invoice that is a bill here. `before` and `after`: the whole row,
+    with what lies over it; `items`: what waits to be sent for the bill."""
+
+    link: Link
+    incoming: Incoming
+    merge: Merge
+    before: BillFields
+    after: BillFields
+    client_id: int | None
+    items: list[OutboxItem]
+    landed: list[tuple[OutboxItem, str]]
+
+    @property
+    def edited(self) -> bool:
+        """Does the row still say something that Xero does not?"""
+        return self.after != self.merge.base
+
+    @property
+    def lost(self) -> tuple[PaidFields, ...]:
+        """Payments recorded here that Xero never heard of and that are not on their way."""
+        return conflicts.unsent(self.before, self.after)
+
+
 @dataclass
 class _Plan:
     """Decisions for one page, gathered before anything is written."""
 
     new: list[Incoming] = field(default_factory=list)
-    changed: list[tuple[Any, Incoming, Merge, BillFields]] = field(default_factory=list)
-    agreed: list[tuple[int, Incoming]] = field(default_factory=list)
+    known: list[_Known] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
+
+    @property
+    def changed(self) -> list[_Known]:
+        """Those whose row changes."""
+        return [k for k in self.known if k.before != k.after]
 
 
 def known_versions(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, tuple[bytes, bool]]:
@@ -123,7 +153,7 @@ def apply_contacts(
     with transaction.atomic():
         connection = fence(run)
         said = [
-            Said(c.contact_id.lower(), c.updated, asdict(values[UUID(c.contact_id)]))
+            Said(c.contact_id.lower(), c.updated, clients.record_of(values[UUID(c.contact_id)]))
             for c in contacts
         ]
         remember(connection, Record.Kind.CONTACT, said)
@@ -231,6 +261,7 @@ def move_only(run: Run, endpoint: str, position: cursors.Position) -> None:
 
 def _plan(connection: Connection, page: Sequence[Incoming], run: Run) -> _Plan:
     plan = _Plan()
+    intentions.adopt_creations(connection, [incoming.row for incoming in page], run.started_at)
     ids = [incoming.row.invoice_id for incoming in page]
     links = {
         link.invoice_id: link
@@ -239,14 +270,17 @@ def _plan(connection: Connection, page: Sequence[Incoming], run: Run) -> _Plan:
         .order_by("id")
         .defer("raw")
     }
-    edited = _edited_rows(links.values())
+    edited = [link.bill_id for link in links.values() if link.edited]
+    rows, items = _rows(edited), intentions.of_bills(edited)
     survivors = clients.survivors(connection)
     for incoming in page:
         link = links.get(incoming.row.invoice_id)
         if link is None:
             _plan_new(plan, incoming)
         else:
-            _plan_known(plan, link, incoming, edited.get(link.bill_id), survivors, run)
+            row = rows.get(link.bill_id)
+            waiting = items.get(link.bill_id, [])
+            _plan_known(plan, link, incoming, row, waiting, survivors, connection, run)
     return plan
 
 
@@ -262,8 +296,10 @@ def _plan_known(
     plan: _Plan,
     link: Link,
     incoming: Incoming,
-    row: BillFields | None,
+    row: Bill | None,
+    items: list[OutboxItem],
     survivors: Mapping[str, str],
+    connection: Connection,
     run: Run,
 ) -> None:
     """Decide for an invoice that is a bill here."""
@@ -271,18 +307,47 @@ def _plan_known(
     if held_at is not None and said_at < held_at:
         plan.tally.unchanged += 1  # an older version never overwrites a newer one (I-10)
         return
-    base = _of_survivor(bulk.base_of(link.base), survivors)
-    local = base if row is None else row
-    remote = _of_survivor(incoming.row.fields, survivors)
-    decision = merge(base, local, remote, read_only=True)
-    if not decision.taken:
-        plan.agreed.append((link.pk, incoming))
+    known = _decide(link, incoming, row, items, survivors, connection)
+    plan.known.append(known)
+    if known.before == known.after:
         plan.tally.unchanged += 1
         return
-    plan.changed.append((link, incoming, decision, local))
     plan.tally.changed += 1
-    if run.kind == Run.Kind.AUDIT and said_at == held_at:
+    if run.kind == Run.Kind.AUDIT and said_at == held_at and not link.edited:
         plan.tally.drift += 1  # Xero changed it without a new stamp (xero-facts 3.2)
+
+
+def _decide(
+    link: Link,
+    incoming: Incoming,
+    row: Bill | None,
+    items: list[OutboxItem],
+    survivors: Mapping[str, str],
+    connection: Connection,
+) -> _Known:
+    """Merge what Xero says into the row, with what is on its way to Xero taken off before and
+    laid over it again after."""
+    base = _of_survivor(bulk.base_of(link.base), survivors)
+    before = base
+    if row is not None:
+        before = _of_survivor(row.fields(contact_id=clients.contact_id_of(row.client)), survivors)
+    remote = _of_survivor(incoming.row.fields, survivors)
+    sent, units, confirmed = intentions.last_sent(items)
+    decision = merge(
+        base,
+        under(before, base),
+        remote,
+        read_only=connection.direction == Connection.Direction.ONE,
+        sent=sent,
+        sent_units=units,
+        confirmed=confirmed,
+    )
+    landed = intentions.landed(items, remote)
+    done = {item.pk for item, _ in landed}
+    pending = outbox.pending([item for item in items if item.pk not in done])
+    after = over(waiting(decision.bill, remote), pending)
+    client_id = row.client_id if row is not None else None
+    return _Known(link, incoming, decision, before, after, client_id, items, landed)
 
 
 def _of_survivor(bill: BillFields, survivors: Mapping[str, str]) -> BillFields:
@@ -291,23 +356,20 @@ def _of_survivor(bill: BillFields, survivors: Mapping[str, str]) -> BillFields:
     return bill if survivor is None else replace(bill, client=survivor)
 
 
-def _edited_rows(links: Iterable[Link]) -> dict[int, BillFields]:
-    """Our own version of the bills that a person edited while they were not synced.
-
-    All others equal their base, so they need not be read."""
+def _rows(bill_ids: list[int]) -> dict[int, Bill]:
+    """The bills that a person edited; all others equal their base and need not be read."""
     bills = (
-        Bill.objects.filter(pk__in=[link.bill_id for link in links if link.edited])
+        Bill.objects.filter(pk__in=bill_ids)
         .select_related("client__link")
         .prefetch_related("lines", "payments")
     )
-    return {bill.pk: bill.fields(contact_id=clients.contact_id_of(bill.client)) for bill in bills}
+    return {bill.pk: bill for bill in bills}
 
 
 def _stop_at_mass_void(connection: Connection, plan: _Plan, voided: int) -> None:
     """Raise if this page and the run's pages before it void too much (I-11)."""
     plan.tally.voided = sum(
-        decision.bill.status is Status.VOID and local.status is not Status.VOID
-        for _, _, decision, local in plan.changed
+        k.after.status is Status.VOID and k.before.status is not Status.VOID for k in plan.changed
     )
     if not plan.tally.voided or connection.accepted_risk:
         return
@@ -319,9 +381,7 @@ def _stop_at_mass_void(connection: Connection, plan: _Plan, voided: int) -> None
 
 def _carry_out(run: Run, connection: Connection, plan: _Plan, now: datetime) -> None:
     business = connection.business_id
-    contacts = {UUID(i.row.fields.client): i.contact_name for i in plan.new}
-    contacts |= {UUID(d.bill.client): i.contact_name for _, i, d, _ in plan.changed}
-    client_ids = clients.ensure(connection, contacts, now)
+    client_ids = _clients(connection, plan, now)
     keys = bulk.allocate("bills_bill", len(plan.new))
     created = [
         (pk, client_ids[UUID(i.row.fields.client)], i.row.fields)
@@ -331,25 +391,46 @@ def _carry_out(run: Run, connection: Connection, plan: _Plan, now: datetime) -> 
     bulk.insert_links(
         connection.pk, [(pk, i.row) for pk, i in zip(keys, plan.new, strict=True)], now
     )
-    updated = [
-        (link.bill_id, client_ids[UUID(decision.bill.client)], decision)
-        for link, _, decision, _ in plan.changed
-    ]
-    bulk.update_bills([(pk, client, d.bill) for pk, client, d in updated], now)
-    bulk.replace_lines([(pk, d.bill) for pk, _, d in updated if "lines" in d.taken])
-    bulk.replace_payments([(pk, d.bill) for pk, _, d in updated if "settlement" in d.taken])
-    bulk.update_links(
-        [
-            *((link.pk, incoming.row) for link, incoming, _, _ in plan.changed),
-            *((pk, incoming.row) for pk, incoming in plan.agreed),
-        ],
-        now,
-    )
-    bulk.insert_history(business, run.pk, _history(run, keys, plan), now)
-    name_accounts(connection, [*keys, *(pk for pk, _, _ in updated)])
+    changed = plan.changed
+    before = clients.marks([k.link.bill_id for k in changed])
+    bulk.update_bills([(k.link.bill_id, _client_of(k, client_ids), k.after) for k in changed], now)
+    bulk.replace_lines([(k.link.bill_id, k.after) for k in changed if _differ(k, "lines")])
+    bulk.replace_payments([(k.link.bill_id, k.after) for k in changed if _differ(k, "payments")])
+    bulk.update_links([(k.link.pk, k.incoming.row, k.edited) for k in plan.known], now)
+    bulk.insert_history(business, run.pk, _history(run, keys, plan, before), now)
+    for known in plan.known:
+        if known.items:
+            intentions.follow(known.items, known.landed, known.merge, now)
+        if known.merge.conflicts or known.lost:
+            conflicts.keep(connection, known.link.bill_id, known.merge, known.lost, run.pk, now)
+    name_accounts(connection, [*keys, *(k.link.bill_id for k in changed)])
 
 
-def _history(run: Run, keys: list[int], plan: _Plan) -> list[HistoryRow]:
+def _differ(known: _Known, name: str) -> bool:
+    return bool(getattr(known.before, name) != getattr(known.after, name))
+
+
+def _clients(connection: Connection, plan: _Plan, now: datetime) -> dict[UUID, int]:
+    """Client ids for every contact that a new or changed bill names."""
+    contacts = {
+        UUID(k.after.client): k.incoming.contact_name for k in plan.changed if k.after.client
+    }
+    contacts |= {UUID(i.row.fields.client): i.contact_name for i in plan.new}
+    return clients.ensure(connection, contacts, now)
+
+
+def _client_of(known: _Known, client_ids: Mapping[UUID, int]) -> int:
+    """The bill's client: by contact, or the one it has if that is no contact yet."""
+    if known.client_id is not None and known.before.client == known.after.client:
+        return known.client_id
+    return client_ids[UUID(known.after.client)]
+
+
+def _history(
+    run: Run, keys: list[int], plan: _Plan, before: Mapping[int, dict[str, Any]]
+) -> list[HistoryRow]:
+    """One entry for each new bill, one or two for each changed one; `before`: its client."""
+    after = clients.marks(list(before))
     source = HistoryEntry.Source
     first = run.kind == Run.Kind.IMPORT
     rows = [
@@ -361,20 +442,24 @@ def _history(run: Run, keys: list[int], plan: _Plan) -> list[HistoryRow]:
         )
         for pk, incoming in zip(keys, plan.new, strict=True)
     ]
-    for link, _, decision, local in plan.changed:
-        rows += _changed_rows(link.bill_id, decision, local)
+    for known in plan.changed:
+        client = ("client", before[known.link.bill_id], after[known.link.bill_id])
+        rows += _changed_rows(known, client)
     return rows
 
 
-def _changed_rows(bill_id: int, decision: Merge, local: BillFields) -> list[HistoryRow]:
+def _changed_rows(known: _Known, client: tuple[str, Any, Any]) -> list[HistoryRow]:
     """What Xero changed, and apart from it what it overrode of ours (nothing typed is lost)."""
-    ours = {name for conflict in decision.conflicts for name in UNITS[conflict.unit]}
-    every = changes(local, decision.bill)
+    ours = {name for conflict in known.merge.conflicts for name in UNITS[conflict.unit]}
+    if known.lost:
+        ours |= set(UNITS["settlement"])
+    every = [change for change in changes(known.before, known.after) if change[0] != "client"]
+    every += [client] if client[1] != client[2] else []
     overridden = [change for change in every if change[0] in ours]
     plain = [change for change in every if change[0] not in ours]
-    rows = []
+    rows, bill_id = [], known.link.bill_id
     if overridden:
-        note = "Changed here while it was not synced; Xero's version stands."
+        note = "Changed here too; Xero’s version stands and yours is kept."
         xero = HistoryEntry.Source.XERO
         rows.append(HistoryRow(bill_id, xero, "overridden", overridden, note))
     if plain:

@@ -180,14 +180,14 @@ def insert_links(connection_id: int, rows: Sequence[tuple[int, LinkRow]], now: d
     )
 
 
-def update_links(rows: Sequence[tuple[int, LinkRow]], now: datetime) -> None:
-    """Move the base of these links (by link id) to what Xero said."""
+def update_links(rows: Sequence[tuple[int, LinkRow, bool]], now: datetime) -> None:
+    """Move the base of these links (by link id) to what Xero said; `edited` follows."""
     if not rows:
         return
     with database.cursor() as cursor:
         cursor.executemany(
             "UPDATE sync_link SET base = %s, raw = %s, digest = %s, remote_status = %s, "
-            "remote_updated_at = %s, edited = false, read_at = %s WHERE id = %s",
+            "remote_updated_at = %s, edited = %s, read_at = %s WHERE id = %s",
             [
                 [
                     msgspec.json.encode(row.fields).decode(),
@@ -195,10 +195,11 @@ def update_links(rows: Sequence[tuple[int, LinkRow]], now: datetime) -> None:
                     row.digest,
                     row.remote_status,
                     row.remote_updated_at,
+                    edited,
                     now,
                     pk,
                 ]
-                for pk, row in rows
+                for pk, row, edited in rows
             ],
         )
 
@@ -231,6 +232,11 @@ def _changes_json(changes: Sequence[tuple[str, Any, Any]]) -> str:
         return "[]"
     plain = [{"field": n, "old": old, "new": new} for n, old, new in changes]
     return msgspec.json.encode(plain).decode()
+
+
+def plain_of(bill: BillFields) -> Any:
+    """A bill as a link's `base` stores it."""
+    return msgspec.to_builtins(bill)
 
 
 def base_of(value: dict[str, Any]) -> BillFields:

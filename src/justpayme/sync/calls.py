@@ -36,6 +36,7 @@ def client_for(run: Run, clock: Clock) -> Iterator[XeroClient]:
 
         client.metered = metered
         client.guard = lambda: _may_go_on(run)
+        client.may_write = lambda: _may_write(run)
         yield client
 
 
@@ -74,6 +75,17 @@ def _may_go_on(run: Run) -> None:
     )
     if not live.exists():
         raise Problem("stopped", "the organisation was disconnected or the run replaced")
+
+
+def _may_write(run: Run) -> None:
+    """Nothing that changes Xero leaves in one-directional sync, whoever asks for it (I-36)."""
+    two_way = Connection.objects.filter(
+        pk=run.connection_id,
+        state=Connection.State.LIVE,
+        direction=Connection.Direction.TWO,
+    )
+    if not two_way.exists():
+        raise Problem("read_only", "the organisation is not bidirectional any more")
 
 
 def _is_live(connection: Connection) -> None:

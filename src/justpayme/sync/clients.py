@@ -9,16 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
 
 from justpayme.bills.models import Bill, Client, HistoryEntry
+from justpayme.core.names import plain
 from justpayme.sync import bulk
 from justpayme.sync.models import ClientLink, Connection, Record
 from justpayme.xero.translate import ClientFields
 
 _COLUMNS = [f.name for f in fields(ClientFields)]
+
+
+def record_of(values: ClientFields) -> dict[str, Any]:
+    """What we remember of a contact; `plain_name` is for finding one by its name."""
+    return asdict(values) | {"plain_name": plain(values.name)}
 
 
 def contact_id_of(client: Client) -> str:
@@ -46,6 +53,12 @@ def ensure(connection: Connection, contacts: Mapping[UUID, str], now: datetime) 
         for contact in missing
     }
     return found | _create(connection, made, now)
+
+
+def marks(bill_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Whose each of these bills is now, as a history names it."""
+    bills = Bill.objects.filter(pk__in=bill_ids).select_related("client")
+    return {bill.pk: bill.client.mark() for bill in bills}
 
 
 def _linked(connection: Connection, contacts: Iterable[UUID]) -> dict[UUID, int]:
@@ -127,7 +140,9 @@ def _merge(connection: Connection, loser: UUID, survivor: UUID, run_id: int, now
     if link is None or survivor in (link.merged_to, loser):
         return
     target = ensure(connection, {survivor: ""}, now)[survivor]
-    bills = list(Bill.objects.filter(client_id=link.client_id).values_list("pk", flat=True))
+    after = Client.objects.get(pk=target).mark()
+    theirs = Bill.objects.select_for_update().filter(client_id=link.client_id).order_by("pk")
+    bills = list(theirs.values_list("pk", flat=True))
     bulk.insert_history(
         connection.business_id,
         run_id,
@@ -136,10 +151,10 @@ def _merge(connection: Connection, loser: UUID, survivor: UUID, run_id: int, now
                 bill,
                 HistoryEntry.Source.XERO,
                 "changed",
-                [("client", str(loser), str(survivor))],
+                [("client", before, after)],
                 "Two contacts were merged in Xero.",
             )
-            for bill in bills
+            for bill, before in marks(bills).items()
         ],
         now,
     )

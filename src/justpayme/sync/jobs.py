@@ -12,14 +12,13 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from django.db import connections as databases
-from django.db import transaction
 from django.db.models import Q
 from procrastinate.contrib.django import app
-from procrastinate.exceptions import AlreadyEnqueued
 
 from justpayme.accounts.models import User
-from justpayme.sync import ending, lost, runs, tokens
+from justpayme.sync import ending, lost, outbox, runs, tokens
 from justpayme.sync.clock import RealClock
+from justpayme.sync.doorbell import TASK, defer
 from justpayme.sync.models import Connection, Meter, OAuthState, Run
 
 log = structlog.get_logger(__name__)
@@ -77,7 +76,7 @@ def tidy(timestamp: int) -> None:
     databases.close_all()
 
 
-@app.task(name="sync_organisation")
+@app.task(name=TASK)
 def sync_organisation(connection_id: int, cause: str, by: int | None = None) -> None:
     """Sync one organisation, unless somebody is at it already."""
     try:
@@ -85,14 +84,6 @@ def sync_organisation(connection_id: int, cause: str, by: int | None = None) -> 
         runs.run_sync(connection_id, cause=Run.Cause(cause), by=user, clock=RealClock())
     finally:
         databases.close_all()
-
-
-def request_sync(*, connection: Connection, cause: Run.Cause, by: User | None = None) -> None:
-    """Make an organisation due now. Call it inside the transaction that gives the reason."""
-    Connection.objects.filter(pk=connection.pk, state=Connection.State.LIVE).update(
-        next_due_at=datetime.now(UTC)
-    )
-    _defer(connection.pk, cause, by)
 
 
 def start_due(now: datetime) -> int:
@@ -104,21 +95,16 @@ def start_due(now: datetime) -> int:
     )
     ids = list(due.values_list("pk", flat=True))
     for pk in ids:
-        _defer(pk, Run.Cause.SCHEDULE, None)
-    return len(ids)
-
-
-def _defer(connection_id: int, cause: Run.Cause, by: User | None) -> None:
-    """A job under the organisation's lock; at most one waits."""
-    job = sync_organisation.configure(
-        lock=f"org:{connection_id}", queueing_lock=f"org:{connection_id}"
+        defer(pk, Run.Cause.SCHEDULE, None)
+    waiting = Connection.objects.filter(
+        Q(blocked_until__isnull=True) | Q(blocked_until__lte=now),
+        state=Connection.State.LIVE,
+        outbox__state__in=outbox.MAY_LEAVE,
     )
-    try:
-        # A savepoint of its own: a refused second job must not spoil the caller's transaction.
-        with transaction.atomic():
-            job.defer(connection_id=connection_id, cause=cause.value, by=by.pk if by else None)
-    except AlreadyEnqueued:
-        log.debug("already_waiting", connection=connection_id)
+    to_send = [c for c in waiting.exclude(pk__in=ids).distinct() if outbox.has_work(c, now)]
+    for connection in to_send:
+        defer(connection.pk, Run.Cause.EDIT, None)
+    return len(ids) + len(to_send)
 
 
 def forget_dead_jobs() -> int:

@@ -21,6 +21,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from django.db import transaction
 from msgspec import to_builtins
 
 from justpayme.core import cursor as cursors
@@ -29,7 +30,7 @@ from justpayme.sync import apply
 from justpayme.sync.apply import Incoming
 from justpayme.sync.bulk import LinkRow
 from justpayme.sync.models import Connection, Cursor, Record, Run
-from justpayme.sync.records import Said
+from justpayme.sync.records import Said, replace_all
 from justpayme.sync.slicing import Fetch, next_page
 from justpayme.xero import wire
 from justpayme.xero.client import IDS_PER_CALL, Clock, Page, XeroClient
@@ -66,6 +67,8 @@ class Pull:
 
     def everything_due(self) -> None:
         """Do what this run's kind asks for. Raises Problem; what was applied stays applied."""
+        if self.run.kind == Run.Kind.PUSH:
+            return
         if self.run.kind != Run.Kind.INCREMENT:
             self._reference_data()
         self._contacts()
@@ -77,23 +80,14 @@ class Pull:
             self._credits()
 
     def _reference_data(self) -> None:
-        self._check_organisation()
+        self.check_organisation()
         accounts, rates = self.client.accounts(), self.client.tax_rates()
-        currencies = self.client.currencies()
-        apply.apply_reference(
-            self.run,
-            {
-                Record.Kind.ACCOUNT: [_account(a) for a in accounts],
-                Record.Kind.TAX_RATE: [
-                    Said(text(r.tax_type or r.name, 50), None, _storable(r)) for r in rates
-                ],
-                Record.Kind.CURRENCY: [
-                    Said(currency(c.code), None, _storable(c)) for c in currencies
-                ],
-            },
-        )
+        lists = _lists(accounts, rates, self.client.currencies())
+        if self.run.kind == Run.Kind.AUDIT:  # an import needs none, and every call counts
+            lists |= _themes(self.client.branding_themes())
+        apply.apply_reference(self.run, lists)
 
-    def _check_organisation(self) -> None:
+    def check_organisation(self) -> None:
         """Is this still the organisation that was chosen? Before a run's first write (I-11)."""
         if self.organisation_checked:
             return
@@ -110,7 +104,7 @@ class Pull:
             if self.run.kind != Run.Kind.IMPORT:  # clients may have been edited while parted
                 fresh = self._fresh(Record.Kind.CONTACT, page.rows, _contact_key)
             if fresh:
-                self._check_organisation()
+                self.check_organisation()
             self._keep(
                 "contacts",
                 position,
@@ -141,8 +135,8 @@ class Pull:
             if endpoint == "payments":
                 fresh = self._fresh(Record.Kind.PAYMENT, page.rows, payment_key)
             if fresh:
-                self._check_organisation()
-            self._read_again(apply.disagreeing(self.run.connection, fresh))
+                self.check_organisation()
+            self.read_again(apply.disagreeing(self.run.connection, fresh))
             self._keep(
                 endpoint,
                 position,
@@ -162,7 +156,7 @@ class Pull:
         """Again the invoices of bills that lack a credit which a credit note says they got."""
 
         def write(page: Page[wire.CreditNote], position: cursors.Position) -> None:
-            self._read_again(apply.missing_credits(self.run.connection, page.rows))
+            self.read_again(apply.missing_credits(self.run.connection, page.rows))
             apply.move_only(self.run, "audit-credits", position)
 
         fetch = self.client.credit_notes
@@ -171,12 +165,17 @@ class Pull:
     def _today(self) -> date:
         return self.clock.now().date()
 
-    def _read_again(self, invoice_ids: Iterable[str]) -> None:
+    def read_again(self, invoice_ids: Iterable[str]) -> None:
         """Read these invoices by id: another answer of Xero's says that they changed."""
         ids = sorted(set(invoice_ids))
         for start in range(0, len(ids), IDS_PER_CALL):
             page = self.client.invoices_by_id(ids[start : start + IDS_PER_CALL])
             self._apply_invoices(page, "invoices", None)
+
+    def apply_found(self, rows: Sequence[msgspec.Raw]) -> None:
+        """Apply invoices that were found by something else than their id."""
+        said_at = self.clock.now()
+        self._apply_invoices(Page(tuple(rows), 1, 1, len(rows), said_at), "invoices", None)
 
     def _apply_invoices(
         self, page: Page[msgspec.Raw], endpoint: str, position: cursors.Position | None
@@ -191,7 +190,7 @@ class Pull:
         ]
         incoming = [_incoming(connection, raw, digest, known) for raw, digest, known in fresh]
         if any(i.wanted for i in incoming):
-            self._check_organisation()
+            self.check_organisation()
         importing = self.run.kind == Run.Kind.IMPORT and endpoint == "invoices"
         tally = apply.apply_invoices(
             self.run,
@@ -252,6 +251,35 @@ class Pull:
             apply.move_only(self.run, endpoint, position)
 
 
+def reload_lists(connection: Connection, client: XeroClient) -> None:
+    """Read accounts, tax rates, currencies and themes anew, outside a run: somebody who chooses
+    among them has just added one in Xero. Raises Problem."""
+    lists = _lists(client.accounts(), client.tax_rates(), client.currencies())
+    lists |= _themes(client.branding_themes())
+    with transaction.atomic():
+        for kind, objects in lists.items():
+            replace_all(connection, kind, objects)
+
+
+def _lists(
+    accounts: Sequence[wire.Account],
+    rates: Sequence[wire.TaxRate],
+    currencies: Sequence[wire.Currency],
+) -> dict[Record.Kind, list[Said]]:
+    return {
+        Record.Kind.ACCOUNT: [_account(a) for a in accounts],
+        Record.Kind.TAX_RATE: [
+            Said(text(r.tax_type or r.name, 50), None, _storable(r)) for r in rates
+        ],
+        Record.Kind.CURRENCY: [Said(currency(c.code), None, _storable(c)) for c in currencies],
+    }
+
+
+def _themes(themes: Sequence[wire.BrandingTheme]) -> dict[Record.Kind, list[Said]]:
+    said = [Said(t.branding_theme_id.lower(), None, _storable(t)) for t in themes]
+    return {Record.Kind.THEME: said}
+
+
 class Key(msgspec.Struct, frozen=True):
     """Which object, in which version."""
 
@@ -277,7 +305,10 @@ def keep_organisation(connection: Connection, found: OrganisationFields) -> None
     connection.country = found.country
     connection.currency = found.currency
     connection.time_zone = found.time_zone
+    connection.period_lock_date = found.period_lock_date
+    connection.year_lock_date = found.end_of_year_lock_date
     names = ["organisation_id", "name", "short_code", "country", "currency", "time_zone"]
+    names += ["period_lock_date", "year_lock_date"]
     connection.save(update_fields=names)
 
 
@@ -351,6 +382,8 @@ def _account(account: wire.Account) -> Said:
             "type": text(account.type, 50),
             "status": text(account.status, 50),
             "tax_type": text(account.tax_type, 50),
+            "class": text(account.kind, 50),
+            "system": text(account.system_account, 50),
             "takes_payments": account.type == "BANK" or bool(account.enable_payments_to_account),
             "currency": text(account.currency_code, 3),
         },

@@ -26,9 +26,10 @@ from django.db.models import F
 from justpayme.accounts.models import User
 from justpayme.core import schedule
 from justpayme.core.errors import Next, Problem
-from justpayme.sync import calls, lost
+from justpayme.sync import calls, lost, outbox
 from justpayme.sync.models import Connection, Run
 from justpayme.sync.pull import Pull
+from justpayme.sync.push import Push
 from justpayme.xero.client import Clock
 
 log = structlog.get_logger(__name__)
@@ -97,7 +98,7 @@ def run_sync(
         run = _start(connection_id, cause, by, kind, clock.now())
         if run is None:
             return None
-        problem = _pull(run, clock)
+        problem = _carry_out(run, clock)
         _end(run, problem, clock)
     if problem is not None and problem.entry.next is Next.RECONNECT:
         lost.send_notices(clock.now())
@@ -115,20 +116,27 @@ def _start(
         if connection.blocked_until is not None and connection.blocked_until > now:
             return None
         abandon(connection, now)
-        # None while it runs: the tick leaves it alone, and a "Sync now" pressed meanwhile shows.
-        Connection.objects.filter(pk=connection.pk).update(next_due_at=None)
+        kind = kind or _kind(connection, cause, now)
+        if kind == Run.Kind.PUSH:
+            if not outbox.has_work(connection, now):
+                return None  # another run has sent it meanwhile
+        else:
+            # None while it runs: the tick leaves it alone, and a "Sync now" pressed shows.
+            Connection.objects.filter(pk=connection.pk).update(next_due_at=None)
         return Run.objects.create(
             connection=connection,
-            kind=kind or _kind(connection, now),
+            kind=kind,
             cause=cause,
             by=by,
             started_at=now,
         )
 
 
-def _kind(connection: Connection, now: datetime) -> Run.Kind:
+def _kind(connection: Connection, cause: Run.Cause, now: datetime) -> Run.Kind:
     if connection.wants_import:
         return Run.Kind.IMPORT
+    if cause == Run.Cause.EDIT and not connection.failures:
+        return Run.Kind.PUSH
     if schedule.wants_audit(connection.audited_at, now):
         return Run.Kind.AUDIT
     return Run.Kind.INCREMENT
@@ -140,11 +148,13 @@ def abandon(connection: Connection, now: datetime) -> int:
     return left.update(state=Run.State.ABANDONED, ended_at=now, error_code="stopped")
 
 
-def _pull(run: Run, clock: Clock) -> Problem | None:
-    """Do the reading; what went wrong, if anything."""
+def _carry_out(run: Run, clock: Clock) -> Problem | None:
+    """Read, then send; what went wrong, if anything."""
     try:
         with calls.client_for(run, clock) as client:
-            Pull(run, client, clock).everything_due()
+            pull = Pull(run, client, clock)
+            pull.everything_due()
+            Push(run, client, clock, pull).everything_waiting()
     except Problem as problem:
         return _look_closer(run, problem, clock)
     except Exception as error:
@@ -180,7 +190,8 @@ def _end(run: Run, problem: Problem | None, clock: Clock) -> None:
                 if problem is None
                 else _after_problem(connection, problem, now, clock.jitter())
             )
-            Connection.objects.filter(pk=connection.pk).update(**changes)
+            if changes:
+                Connection.objects.filter(pk=connection.pk).update(**changes)
     log.info(
         "run_ended",
         run=run.pk,
@@ -200,6 +211,8 @@ def _outcome(problem: Problem | None, now: datetime) -> dict[str, Any]:
 
 
 def _after_success(run: Run, connection: Connection, now: datetime) -> dict[str, Any]:
+    if run.kind == Run.Kind.PUSH:
+        return {}  # nothing was checked, so nothing about the schedule changes
     due = schedule.after_success(now, connection.interval_minutes)
     changes: dict[str, Any] = {
         "checked_at": run.started_at,

@@ -1,0 +1,240 @@
+"""Sends what waits in the outbox to Xero. Read top to bottom, this is what a sending does.
+
+    what is under way     repeated under its key, or looked for (sync/search.py), as
+                          core/outbox.py says
+    what waits            organisation ─▶ read first ─▶ claim ─▶ send ─▶ record ─▶ read again
+
+Xero is read right before it is written (I-30) and right after: the answer to a write is a
+short form, so the base moves only from what Xero shows. Both readings go through `apply`, like
+any other. What leaves is committed before its first byte (I-17), in the transaction that reads
+the direction (I-36). No transaction is open while we ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from justpayme.core import outbox as rules
+from justpayme.core.errors import Problem
+from justpayme.core.outbox import Outcome, Step, Verdict
+from justpayme.sync import bulk, outbox, parcels, search
+from justpayme.sync.apply import fence
+from justpayme.sync.models import IN_FLIGHT, Connection, OutboxItem, Run, Shipment
+from justpayme.sync.outbox import Kind, State
+from justpayme.sync.under_way import WATCH, Sending, confirm, lock, next_step, unsure
+from justpayme.xero.answer import Answer, Element
+from justpayme.xero.client import IDS_PER_CALL
+from justpayme.xero.outgoing import Request
+
+ROUNDS = 50
+"""A sending always ends (I-56): this often it looks whether more may leave."""
+
+ORDER = (Kind.CONTACT, Kind.CREATE, Kind.UPDATE, Kind.UNPAY, Kind.PAY)
+
+
+class Push(Sending):
+    """One run's sending for one organisation."""
+
+    def everything_waiting(self) -> None:
+        """Raises Problem; what was recorded until then stays recorded."""
+        self._what_is_under_way()
+        for _ in range(ROUNDS):
+            connection = Connection.objects.get(pk=self.run.connection_id)
+            items = outbox.due(connection, self.clock.now()) if connection.is_two_way else []
+            if not items:
+                return
+            self.pull.check_organisation()
+            for kind in ORDER:
+                for batch in _batches(kind, [item for item in items if item.kind == kind]):
+                    self._send(kind, batch)
+
+    def _send(self, kind: str, items: Sequence[OutboxItem]) -> None:
+        self._read_first(kind, items)
+        shipment = self._claim(kind, items)
+        if shipment is not None:
+            self._deliver(shipment, kind)
+
+    def _read_first(self, kind: str, items: Sequence[OutboxItem]) -> None:
+        """See what Xero says now, as shortly before the write as can be (I-30)."""
+        if kind == Kind.CREATE:
+            search.numbers_in_use(self.run, self.client, items, self.clock.now())
+        elif kind != Kind.CONTACT:
+            self.pull.read_again(search.invoice_ids(items))
+
+    def _claim(self, kind: str, items: Sequence[OutboxItem]) -> Shipment | None:
+        """Commit what is about to leave (I-17); None if nothing is left to send."""
+        now = self.clock.now()
+        with transaction.atomic():
+            connection = fence(self.run)
+            _may_write(connection)
+            waiting = lock(items, states=(State.WAITING,))
+            packed = parcels.pack(kind, connection, waiting, now)
+            if not packed:
+                return None
+            request = parcels.request_of(kind, packed)
+            shipment = Shipment.objects.create(
+                connection=connection,
+                method=request.method,
+                path=request.path,
+                params=[list(pair) for pair in request.params],
+                body=request.body,
+                first_sent_at=now,
+                last_sent_at=now,
+            )
+            for position, parcel in enumerate(packed):
+                _leaves(parcel, shipment, position)
+        WATCH.sending(shipment.pk, shipment.attempts, self.clock.monotonic())
+        return shipment
+
+    def _deliver(self, shipment: Shipment, kind: str) -> None:
+        """Send a committed shipment once, and record what came of it."""
+        key = rules.key_of(self.client.tenant_id, shipment.pk)
+        try:
+            answer = self.client.send(_request(shipment), key=key)
+        except Problem:
+            self._take_back(shipment)
+            raise
+        if answer.outcome is Outcome.LIMITED:
+            self._take_back(shipment)
+            raise answer.problem or Problem("concurrent_limit")
+        self._record(shipment, kind, answer)
+        if answer.outcome is Outcome.UNCLEAR and answer.problem is not None:
+            raise answer.problem
+        self._read_after(kind, shipment)
+
+    def _take_back(self, shipment: Shipment) -> None:
+        """Nothing was done by this try: unless an earlier one may have, the items wait again."""
+        if shipment.unclear:
+            return
+        items = OutboxItem.objects.filter(shipment=shipment, state=State.SENDING)
+        items.update(state=State.WAITING, shipment=None, sent=None, sent_units=[])
+        WATCH.forget(shipment.pk)
+
+    def _record(self, shipment: Shipment, kind: str, answer: Answer) -> None:
+        verdict = rules.after(answer.outcome, shipment.unclear)
+        now = self.clock.now()
+        with transaction.atomic():
+            fence(self.run)
+            items = lock(shipment.items.all(), states=IN_FLIGHT)
+            if verdict is Verdict.KEEP and not answer.elements:
+                self._keep(shipment, items, now)
+                return
+            WATCH.forget(shipment.pk)
+            if not answer.elements:
+                _refuse_all(items, answer.problem, now)
+                return
+            for item, element in zip(items, answer.elements, strict=True):
+                self._record_one(kind, shipment, item, element, now)
+        _count(self.run, items)
+
+    def _record_one(
+        self, kind: str, shipment: Shipment, item: OutboxItem, element: Element, now: datetime
+    ) -> None:
+        if element.ok:
+            confirm(self.run, kind, item, element.id, now)
+        elif shipment.unclear:  # our own first try may be why: look before believing it
+            unsure(item)
+        else:
+            code = element.code(payment=kind in (Kind.PAY, Kind.UNPAY))
+            outbox.end(item, State.REFUSED, code, now, "\n".join(element.messages))
+
+    def _keep(self, shipment: Shipment, items: Sequence[OutboxItem], now: datetime) -> None:
+        """We don't know. The items stay with their shipment until we do."""
+        shipment.unclear = True
+        shipment.save(update_fields=["unclear"])
+        again = next_step(shipment, self.clock).at
+        for item in items:
+            item.not_before = again
+            unsure(item)
+
+    def _read_after(self, kind: str, shipment: Shipment) -> None:
+        """Let Xero show what came of it."""
+        items = OutboxItem.objects.filter(shipment=shipment, state__in=IN_FLIGHT)
+        if kind != Kind.CONTACT and (ids := search.invoice_ids(items)):
+            self.pull.read_again(ids)
+
+    def _what_is_under_way(self) -> None:
+        """Shipments without an answer, and those whose end Xero has not shown yet."""
+        under_way = Shipment.objects.filter(
+            connection=self.run.connection, items__state__in=IN_FLIGHT
+        )
+        for shipment in under_way.distinct().order_by("first_sent_at"):
+            kind = shipment.items.filter(state__in=IN_FLIGHT)[0].kind
+            self._read_after(kind, shipment)
+            if not shipment.items.filter(state__in=IN_FLIGHT).exists():
+                continue
+            decision = next_step(shipment, self.clock)
+            if decision.step is Step.RESEND and self._claim_again(shipment):
+                self._deliver(shipment, kind)
+            elif decision.step is Step.SEARCH:
+                search.look_for(self, kind, shipment)
+            else:
+                shipment.items.filter(state__in=IN_FLIGHT).update(not_before=decision.at)
+
+    def _claim_again(self, shipment: Shipment) -> bool:
+        """Commit that the same bytes leave once more; False if no more may leave."""
+        now = self.clock.now()
+        with transaction.atomic():
+            connection = fence(self.run)
+            items = lock(shipment.items.all(), states=IN_FLIGHT)
+            answered = any(item.detail.get("confirmed") for item in items)
+            if not connection.is_two_way or answered or not items:
+                return False
+            shipment.unclear = True
+            shipment.attempts = F("attempts") + 1
+            shipment.last_sent_at = now
+            shipment.save()
+        shipment.refresh_from_db()
+        WATCH.sending(shipment.pk, shipment.attempts, self.clock.monotonic())
+        return True
+
+
+def _batches(kind: str, items: Sequence[OutboxItem]) -> list[list[OutboxItem]]:
+    """Items that travel together; one that was refused with its whole request travels alone."""
+    size = 1 if kind in parcels.ONE_BY_ONE else IDS_PER_CALL
+    alone = [[item] for item in items if item.detail.get("alone")]
+    others = [item for item in items if not item.detail.get("alone")]
+    return [others[i : i + size] for i in range(0, len(others), size)] + alone
+
+
+def _leaves(parcel: parcels.Parcel, shipment: Shipment, position: int) -> None:
+    item = parcel.item
+    item.state, item.shipment, item.position = State.SENDING, shipment, position
+    item.sent = None if parcel.sent is None else bulk.plain_of(parcel.sent)
+    item.sent_units = list(parcel.units)
+    item.save()
+
+
+def _request(shipment: Shipment) -> Request:
+    params = tuple((name, value) for name, value in shipment.params)
+    method: Any = shipment.method
+    return Request(method, shipment.path, params, bytes(shipment.body))
+
+
+def _refuse_all(items: Sequence[OutboxItem], problem: Problem | None, now: datetime) -> None:
+    """The whole request was refused. Of several, each goes alone next time: one is to blame."""
+    for item in items:
+        if len(items) > 1:
+            item.detail = item.detail | {"alone": True}
+            item.state, item.shipment, item.sent, item.sent_units = State.WAITING, None, None, []
+            item.save()
+        else:
+            found = problem or Problem("refused_by_xero")
+            outbox.end(item, State.REFUSED, found.code, now, found.detail)
+
+
+def _count(run: Run, items: Sequence[OutboxItem]) -> None:
+    refused = sum(item.state == State.REFUSED for item in items)
+    Run.objects.filter(pk=run.pk).update(
+        sent=F("sent") + len(items) - refused, refused=F("refused") + refused
+    )
+
+
+def _may_write(connection: Connection) -> None:
+    if not connection.is_two_way:
+        raise Problem("read_only")

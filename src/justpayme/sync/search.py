@@ -1,0 +1,142 @@
+"""Looks in Xero for what may have arrived there, instead of sending it again (I-19).
+
+Found: it is adopted. Not found, and nothing can arrive any more: it waits to be sent anew,
+under a new key; or, if no more may be sent, it is given up and told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from django.db import transaction
+
+from justpayme.core.outbox import Found, searched
+from justpayme.sync import outbox, revert
+from justpayme.sync.apply import fence
+from justpayme.sync.models import IN_FLIGHT, Connection, Link, OutboxItem, Run, Shipment
+from justpayme.sync.outbox import Kind, State
+from justpayme.sync.under_way import WATCH, Sending, confirm, lock
+from justpayme.xero import wire
+from justpayme.xero.client import XeroClient
+from justpayme.xero.translate import to_payment
+
+_GONE = ("VOIDED", "DELETED")
+
+
+def invoice_ids(items: Iterable[OutboxItem]) -> list[str]:
+    """The InvoiceIDs that these items are about, as far as they are known."""
+    rows = list(items)
+    links = Link.objects.filter(bill_id__in=[item.bill_id for item in rows if item.bill_id])
+    known = {str(invoice) for invoice in links.values_list("invoice_id", flat=True)}
+    made = {item.remote_id for item in rows if item.kind == Kind.CREATE and item.remote_id}
+    return sorted(known | made)
+
+
+def numbers_in_use(
+    run: Run, client: XeroClient, items: Sequence[OutboxItem], now: datetime
+) -> None:
+    """Refuse new invoices whose number Xero has already. What is there is remembered, so that
+    it is never taken for the one we are about to make."""
+    numbers = {item.pk: item.bill.number for item in items if item.bill is not None}
+    there = [wire.decode(wire.Invoice, raw) for raw in client.invoices_by_number(numbers.values())]
+    with transaction.atomic():
+        fence(run)
+        for item in OutboxItem.objects.select_for_update().filter(
+            pk__in=numbers, state=State.WAITING
+        ):
+            same = [i for i in there if _same_number(i, numbers[item.pk])]
+            if any(i.status not in _GONE for i in same):
+                outbox.end(item, State.REFUSED, "number_in_use", now)
+            else:
+                item.detail = item.detail | {"known": [i.invoice_id.lower() for i in same]}
+                item.save(update_fields=["detail"])
+
+
+def _same_number(invoice: wire.Invoice, number: str) -> bool:
+    return (invoice.invoice_number or "").strip().casefold() == number.strip().casefold()
+
+
+def look_for(sending: Sending, kind: str, shipment: Shipment) -> None:
+    """Find out what became of a shipment, and end its time under way."""
+    items = list(shipment.items.filter(state__in=IN_FLIGHT).select_related("bill", "connection"))
+    if kind == Kind.CONTACT:
+        _look_for_contacts(sending, items)
+    elif kind == Kind.CREATE:
+        numbers = [item.sent["number"] for item in items if item.sent]
+        sending.pull.apply_found(sending.client.invoices_by_number(numbers))
+    elif kind in (Kind.PAY, Kind.UNPAY):
+        _look_for_payments(sending, items)
+    WATCH.forget(shipment.pk)
+    _end(sending, kind, shipment)
+
+
+def _look_for_contacts(sending: Sending, items: Sequence[OutboxItem]) -> None:
+    found = sending.client.contacts_by_number([item.marker for item in items])
+    ids = {c.contact_number: c.contact_id.lower() for c in found}
+    with transaction.atomic():
+        fence(sending.run)
+        for item in _still(items):
+            if contact_id := ids.get(item.marker):
+                outbox.link_client(item, contact_id, sending.clock.now())
+
+
+def _look_for_payments(sending: Sending, items: Sequence[OutboxItem]) -> None:
+    """Deleted payments count: what somebody deleted in Xero did happen, and happens once."""
+    facts = [to_payment(p) for p in sending.client.payments_by_invoice(invoice_ids(items))]
+    now = sending.clock.now()
+    with transaction.atomic():
+        fence(sending.run)
+        for item in _still(items):
+            mine = [f for f in facts if _is_of(item, f.payment_id, f.reference)]
+            if item.kind == Kind.UNPAY:
+                if any(not f.live for f in mine):
+                    outbox.end(item, State.DONE, "", now)
+            elif any(not f.live for f in mine):
+                item.remote_id = mine[0].payment_id
+                outbox.end(item, State.DONE, "", now)
+            elif mine:
+                confirm(sending.run, Kind.PAY, item, mine[0].payment_id, now)
+    sending.pull.read_again(invoice_ids(items))
+
+
+def _is_of(item: OutboxItem, payment_id: str, reference: str) -> bool:
+    if item.kind == Kind.PAY:
+        return searched([reference], item.marker) is Found.ADOPT
+    return payment_id == item.remote_id
+
+
+def _end(sending: Sending, kind: str, shipment: Shipment) -> None:
+    """What was not found is not there, and will not come."""
+    now = sending.clock.now()
+    with transaction.atomic():
+        connection = fence(sending.run)
+        for item in _still(list(shipment.items.filter(state__in=IN_FLIGHT))):
+            if item.detail.get("confirmed") and kind == Kind.PAY:
+                continue  # it is there; the invoice will show it
+            _again(connection, item, now)
+
+
+def _again(connection: Connection, item: OutboxItem, now: datetime) -> None:
+    if not connection.is_two_way:
+        outbox.end(item, State.CANCELLED, "sending_ended", now)
+        revert.bill(item, now)
+        return
+    others = OutboxItem.objects.filter(
+        bill=item.bill, kind__in=(Kind.UPDATE, Kind.CREATE), state__in=_WAITS
+    )
+    if item.kind in (Kind.UPDATE, Kind.CREATE) and others.exists():
+        outbox.end(item, State.SUPERSEDED, "", now)  # a later edit carries everything
+        return
+    item.state, item.shipment, item.sent, item.sent_units = State.WAITING, None, None, []
+    item.detail = {k: v for k, v in item.detail.items() if k != "confirmed"}
+    item.not_before = None
+    item.save()
+
+
+_WAITS = (State.WAITING, State.PARKED)
+
+
+def _still(items: Sequence[OutboxItem]) -> list[OutboxItem]:
+    """Those still under way, locked."""
+    return lock(list(items), states=IN_FLIGHT)

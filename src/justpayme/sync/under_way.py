@@ -1,0 +1,87 @@
+"""Items that have left: what they are locked with, and what happens when Xero says yes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from justpayme.bills.models import Bill, HistoryEntry
+from justpayme.core.bill import UNITS
+from justpayme.core.outbox import Decision, Sent, Watch
+from justpayme.sync import bulk, outbox
+from justpayme.sync.models import Link, OutboxItem, Run, Shipment
+from justpayme.sync.outbox import Kind, State
+from justpayme.sync.pull import Pull
+from justpayme.xero.client import Clock, XeroClient
+
+WATCH = Watch()
+"""What this process knows of shipments, by its own clock; another one starts with nothing."""
+
+
+def next_step(shipment: Shipment, clock: Clock) -> Decision:
+    """What is to be done with a shipment that has left and got no clear answer."""
+    sent = Sent(shipment.first_sent_at, shipment.last_sent_at, shipment.attempts)
+    return WATCH.step(shipment.pk, sent, clock.now(), clock.monotonic())
+
+
+@dataclass
+class Sending:
+    """One run's hands while it sends: `pull` reads what Xero says before and after."""
+
+    run: Run
+    client: XeroClient
+    clock: Clock
+    pull: Pull
+
+
+def lock(items: Any, *, states: Sequence[str]) -> list[OutboxItem]:
+    """Those of the items that are in one of the states, locked after their links and bills: the
+    order in which everything that changes a linked bill locks."""
+    rows = items if isinstance(items, list) else list(items)
+    bills = [item.bill_id for item in rows if item.bill_id is not None]
+    list(Link.objects.select_for_update().filter(bill_id__in=bills).order_by("id").only("id"))
+    list(Bill.objects.select_for_update().filter(pk__in=bills).order_by("pk").only("pk"))
+    locked = OutboxItem.objects.select_for_update(of=("self",)).filter(
+        pk__in=[item.pk for item in rows], state__in=states
+    )
+    return list(locked.select_related("client", "connection").order_by("position", "id"))
+
+
+def confirm(run: Run, kind: str, item: OutboxItem, remote_id: str, now: datetime) -> None:
+    """Xero says that it is done. A contact is linked; a bill waits for Xero to show it."""
+    if kind == Kind.CONTACT:
+        outbox.link_client(item, remote_id, now)
+        return
+    if kind == Kind.PAY:
+        item.paid = (item.paid or {}) | {"remote_id": remote_id}
+    if kind != Kind.UPDATE:
+        item.remote_id = remote_id
+    item.detail = item.detail | {"confirmed": True}
+    unsure(item)
+    if item.bill_id is not None:
+        row = bulk.HistoryRow(
+            item.bill_id, HistoryEntry.Source.WRITE_BACK, "sent", note=_told(item)
+        )
+        bulk.insert_history(item.business_id, run.pk, [row], now)
+
+
+_TOLD = {
+    Kind.CREATE: "Created in Xero.",
+    Kind.PAY: "The payment was recorded in Xero.",
+    Kind.UNPAY: "The payment was taken back in Xero.",
+}
+
+
+def _told(item: OutboxItem) -> str:
+    if item.kind != Kind.UPDATE:
+        return _TOLD[Kind(item.kind)]
+    names = [name for unit in item.sent_units for name in UNITS[unit][:1]]
+    return "Sent to Xero: " + ", ".join(name.replace("_", " ") for name in names) + "."
+
+
+def unsure(item: OutboxItem) -> None:
+    """It has left, and Xero has not shown yet what came of it."""
+    item.state = State.UNSURE
+    item.save()
