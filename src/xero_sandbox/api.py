@@ -118,6 +118,8 @@ class Api:
     ) -> Response:
         if endpoint in SETTINGS:
             plural, rows = SETTINGS[endpoint]
+            if (endpoint, key) == ("organisation", "actions"):
+                plural, rows, key = "Actions", shapes.actions_json, None
             found = [shapes.to_json(row) for row in rows(ledger)]
             if key is not None:
                 return not_found()

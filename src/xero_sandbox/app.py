@@ -34,7 +34,7 @@ from xero_sandbox.faults import (
     put_off,
 )
 from xero_sandbox.faults import Rule as Fault
-from xero_sandbox.given import BadInput
+from xero_sandbox.given import BadInput, money
 from xero_sandbox.late import Late
 from xero_sandbox.limits import Allowance, Limits
 from xero_sandbox.log import BODY_KEPT, MUTATING, Entry, RequestLog
@@ -103,6 +103,13 @@ class Sandbox:
                 Rule("/do/<action>", endpoint=self.do, methods=["POST"]),
                 Rule("/sandbox/act/<action>", endpoint=self.act, methods=["POST"]),
                 Rule("/sandbox/organisations", endpoint=self.show_organisations),
+                Rule("/sandbox/books/<tenant>/<endpoint>", endpoint=self.books, methods=["GET"]),
+                Rule(
+                    "/sandbox/books/<tenant>/<endpoint>/<path:key>",
+                    endpoint=self.books,
+                    methods=["GET"],
+                ),
+                Rule("/sandbox/clock", endpoint=self.clock_door, methods=["GET", "POST"]),
                 Rule("/sandbox/faults", endpoint=self.faults_door),
                 Rule("/sandbox/faults/<rule>", endpoint=self.drop_fault, methods=["DELETE"]),
                 Rule("/sandbox/limits", endpoint=self.set_limits, methods=["POST"]),
@@ -390,6 +397,23 @@ class Sandbox:
                 for tenant, ledger in self.store.ledgers.items()
             ]
         )
+
+    def books(
+        self, request: Request, tenant: str, endpoint: str, key: str | None = None
+    ) -> Response:
+        """What the API would answer, without a token: not logged, counted, limited or spoilt."""
+        name = api.known(endpoint)
+        return self.api.answer(request, self.ledger(tenant), name, key) if name else not_found()
+
+    def clock_door(self, request: Request) -> Response:
+        """GET tells the sandbox's time; POST moves it by ``advance`` seconds, never back."""
+        if request.method == "POST":
+            seconds = money(body_of(request), "advance")
+            if seconds < 0:
+                raise BadInput("advance: time goes forward only")
+            self.clock.advance(float(seconds))
+            self.late.land(self.clock.now())
+        return json_answer({"now": self.clock.now().isoformat()})
 
     def faults_door(self, request: Request) -> Response:
         """GET lists the rules and kinds, POST adds a rule, DELETE removes all."""

@@ -4,17 +4,25 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """The real time."""
+    """The real time, and so many seconds more as it was moved forward."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta()
 
     def now(self) -> datetime:
         """Return the present as an aware UTC datetime with milliseconds, as Xero stamps."""
-        return whole_milliseconds(datetime.now(UTC))
+        return whole_milliseconds(datetime.now(UTC) + self._ahead)
+
+    def advance(self, seconds: float) -> None:
+        """Move forward (or back, when negative) by so many seconds."""
+        self._ahead += timedelta(seconds=seconds)
 
 
 class FrozenClock(Clock):
     """A clock that stands still until it is moved."""
 
     def __init__(self, start: datetime) -> None:
+        super().__init__()
         self._now = whole_milliseconds(start)
 
     def now(self) -> datetime:

@@ -258,12 +258,14 @@ MOVES = {
     "PAID": (("email-invoice", "Email"),),
 }  # fmt: skip
 """What a person may do from each status (3.10, 3.12)."""
+LOOKS = {"Approve": "", "Delete": "danger", "Void": "danger"}
 
 
 def state_forms(ledger: Ledger, it: Invoice, back: str) -> Markup:
     """The changes of status that Xero allows from here (3.10)."""
+    which = hidden("invoice", it.id)
     forms = join(
-        act_form(ledger, action, back, hidden("invoice", it.id), f"{word} {it.number}", "danger")
+        act_form(ledger, action, back, which, f"{word} {it.number}", LOOKS.get(word, "quiet"))
         for action, word in MOVES.get(it.status, ())
     )
     if it.status in ("PAID", "VOIDED", "DELETED"):

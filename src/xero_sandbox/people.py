@@ -21,6 +21,8 @@ ADDRESS = {
     "Country": "country",
 }
 MOST_PERSONS = 5
+BAD_SPACES = "The contact name cannot begin or end with a space, or have two in a row."
+"""The rule is Xero's, the words are ours (4.4)."""
 
 
 def save(call: Call, given: Fields) -> Json:
@@ -94,6 +96,9 @@ def details(given: Fields) -> dict[str, object]:
     for field in ("number", "default_currency"):
         if field in found:
             found[field] = found[field] or None
+    name = given.text("Name")
+    if name != name.strip() or "  " in name:
+        raise Refused(BAD_SPACES)
     if "ContactStatus" in given:
         found["status"] = given.choice("ContactStatus", ("ACTIVE", "ARCHIVED"))
     for phone in given.rows("Phones"):

@@ -440,6 +440,21 @@ def organisation_json(organisation: Organisation) -> Json:
     return row
 
 
+def actions_json(ledger: Ledger) -> list[Json]:
+    """What the organisation's plan and the user's role allow (4.6)."""
+    switches = ledger.organisation.switches
+    allowed = {
+        "CreateApprovedInvoice": not switches.approval_limit_reached,
+        "CreateDraftInvoice": True,
+        "UseMulticurrency": len(ledger.organisation.currencies) > 1,
+        "ApproveTransactionsBeforePeriodLockDate": False,
+    }
+    return [
+        {"Name": name, "Status": "ALLOWED" if yes else "NOT-ALLOWED"}
+        for name, yes in allowed.items()
+    ]
+
+
 def account_json(account: Account, updated: datetime) -> Json:
     """One account (4.3)."""
     row: Json = {

@@ -242,7 +242,11 @@ def test_a_changed_token_is_refused(connected: Xero) -> None:
     [
         ("accounting.invoices.read", ("Invoices", "CreditNotes"), ("Contacts", "Payments")),
         ("accounting.contacts", ("Contacts",), ("Invoices", "Organisation")),
-        ("accounting.payments.read", ("Payments",), ("Contacts",)),
+        (
+            "accounting.payments.read",
+            ("Payments", "Overpayments", "Prepayments"),
+            ("Contacts", "CreditNotes"),
+        ),
         ("accounting.settings.read", ("Organisation", "TaxRates", "Accounts"), ("Invoices",)),
     ],
 )

@@ -20,6 +20,7 @@ from tests.sandbox.test_sandbox_write_invoices import (
 
 from xero_sandbox import FrozenClock
 from xero_sandbox.checks import HAS_MONEY, WRONG_BANK
+from xero_sandbox.people import BAD_SPACES
 from xero_sandbox.shapes import day
 
 HOSTILE = r"""Say "hi" \ AND (1==1) || <b> JPM-0A1B2C3D4E"""
@@ -185,6 +186,57 @@ def test_a_batch_of_payments_keeps_its_order(writer: Xero) -> None:
     assert [p["Reference"] for p in shown] == [f"JPM-{n}" for n in range(5)]
     assert [p["HasValidationErrors"] for p in shown] == [False, False, True, False, False]
     assert [read(writer, i)["AmountPaid"] for i in made] == [1, 2, 0, 4, 5]
+
+
+def test_what_the_plan_allows(writer: Xero) -> None:
+    """4.6: GET Organisation/Actions."""
+
+    def allowed() -> dict[str, str]:
+        rows = writer.get("Organisation/Actions").json()["Actions"]
+        return {row["Name"]: row["Status"] for row in rows}
+
+    assert allowed()["CreateApprovedInvoice"] == "ALLOWED"
+    assert allowed()["UseMulticurrency"] == "ALLOWED"
+    writer.act("switch", tenant=UK, approval_limit_reached=True)
+    writer.act("remove-currency", tenant=UK, currency="EUR")
+    assert allowed()["CreateApprovedInvoice"] == "NOT-ALLOWED"
+    assert allowed()["UseMulticurrency"] == "NOT-ALLOWED"
+
+
+@pytest.mark.parametrize("name", [" Before", "After ", "Two  spaces"])
+def test_names_with_odd_spaces_are_refused(writer: Xero, name: str) -> None:
+    """4.4."""
+    assert refusal(writer.write("PUT", "Contacts", {"Name": name})) == [BAD_SPACES]
+    assert writer.write("PUT", "Contacts", {"Name": "One space"}).status_code == 200
+
+
+def test_the_books_can_be_read_without_a_call(writer: Xero) -> None:
+    """For checking a result: no token, nothing logged or counted, no fault."""
+    made = put(writer)
+    writer.http.post("/sandbox/reset-log")
+    writer.http.post("/sandbox/faults", json={"kind": "error_500", "count": None})
+    base = f"/sandbox/books/{writer.tenant()}"
+    one = writer.http.get(f"{base}/Invoices/{made['InvoiceNumber']}").json()["Invoices"][0]
+    assert one["InvoiceID"] == made["InvoiceID"]
+    where = {"where": f'InvoiceID == guid("{made["InvoiceID"]}")', "page": "1"}
+    rows = writer.http.get(f"{base}/invoices", params=where).json()["Invoices"]
+    assert [i["Total"] for i in rows] == [120]
+    assert writer.http.get(f"{base}/Nonsense").status_code == 404
+    assert writer.http.get("/sandbox/books/nobody/Invoices").status_code == 404
+    assert writer.http.post(f"{base}/Invoices", json={}).status_code == 405
+    assert writer.http.get("/sandbox/log").json() == []
+
+
+def test_time_can_be_moved_forward(writer: Xero, clock: FrozenClock) -> None:
+    before = writer.http.get("/sandbox/clock").json()["now"]
+    assert before == clock.now().isoformat()
+    moved = writer.http.post("/sandbox/clock", json={"advance": 1801}).json()["now"]
+    assert (clock.now() - NOW).total_seconds() == 1801
+    assert moved == clock.now().isoformat()
+    assert writer.get("Organisation").status_code == 401
+    for wrong in ({"advance": -1}, {"advance": "soon"}, {}):
+        answer = writer.http.post("/sandbox/clock", json=wrong)
+        assert (answer.status_code, "advance" in answer.json()["error"]) == (400, True)
 
 
 def test_the_log_keeps_the_bodies_of_writes(writer: Xero, clock: FrozenClock) -> None:

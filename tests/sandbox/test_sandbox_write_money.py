@@ -204,7 +204,7 @@ def test_wrong_allocations_change_nothing(writer: Xero, amount: str, invoice: st
 def test_a_new_contact(writer: Xero) -> None:
     """4.4, 3.8: the answer is the whole contact."""
     given = {
-        "Name": " Døner & Söhne ",
+        "Name": "Døner & Söhne",
         "ContactNumber": "JPM-1",
         "EmailAddress": "a@example.com",
         "Phones": [{"PhoneType": "DEFAULT", "PhoneNumber": "123"}],
