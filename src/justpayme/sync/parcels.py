@@ -111,10 +111,9 @@ def _pack_create(connection: Connection, item: OutboxItem) -> Parcel | Ending:
     status = "DRAFT" if local.status is Status.DRAFT else connection.create_as
     if status != "DRAFT" and in_locked_period(connection, local.issued_on):
         return Ending(State.REFUSED, "lock_date")
-    whole = _with_defaults(local, connection)
-    new = New(whole, status, connection.branding_theme)
+    new = New(_with_defaults(local, connection), status, connection.branding_theme)
     # Xero's invoice begins unpaid; payments recorded here follow by themselves.
-    sent = replace(whole, status=Status.DRAFT if status == "DRAFT" else Status.ACTIVE)
+    sent = replace(local, status=Status.DRAFT if status == "DRAFT" else Status.ACTIVE)
     return _unless_hindered(Parcel(item, new, sent, tuple(UNITS)))
 
 
