@@ -49,6 +49,27 @@ def test_books_and_access_survive_a_restart(file: Path, clock: FrozenClock) -> N
     second.close()
 
 
+def test_money_ahead_and_settings_survive_a_restart(file: Path, clock: FrozenClock) -> None:
+    first = Store(file)
+    seed(first, 1, NOW)
+    xero, uk = open_xero(first, clock), {"tenant": "Demo Company (UK)"}
+    for action in ("receive-overpayment", "receive-prepayment"):
+        given = {"contact": "C004", "amount": "10", **uk}
+        assert xero.act(action, **given).status_code == 200
+    assert xero.act("lock", period_lock_date="2025-01-31", **uk).status_code == 200
+    assert xero.act("refuse-payments", account="881", **uk).status_code == 200
+    first.close()
+    second = Store(file)
+    old, new = (store.ledgers[xero.tenant()] for store in (first, second))
+    assert (new.overpayments.rows, new.prepayments.rows) == (
+        old.overpayments.rows,
+        old.prepayments.rows,
+    )
+    assert len(new.overpayments.rows) == len(new.prepayments.rows) == 1
+    assert new.organisation == old.organisation
+    second.close()
+
+
 def test_what_is_answered_is_already_in_the_file(file: Path, clock: FrozenClock) -> None:
     """A process killed right after an answer has lost nothing: no close is needed."""
     first = Store(file)
