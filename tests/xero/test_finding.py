@@ -104,6 +104,16 @@ def test_a_suppliers_bill_of_the_same_number_is_not_found(books: Books) -> None:
     assert books.client.invoices_by_number([supplier.number]) == ()
 
 
+def test_every_question_for_invoices_is_for_sales_only() -> None:
+    xero = Xero(ok(page([])))
+    client = xero.client()
+    client.invoices_by_number(["a,b", "c"])
+    client.invoices_by_reference(["d"])
+    client.invoices_marked("JPM-0123456789")
+    assert len(xero.asked) == 4
+    assert all(a.url.params["where"].startswith('Type=="ACCREC"') for a in xero.asked)
+
+
 def test_an_invoice_is_found_by_a_marker_whatever_stands_around_it(books: Books) -> None:
     one = books.made(reference='x\\"y\n (JPM-0123456789)')
     books.made(reference="(JPM-9999999999)")
