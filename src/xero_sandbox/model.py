@@ -114,7 +114,11 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Contact(Record, frozen=True, kw_only=True):
-    """A customer or supplier (4.4)."""
+    """A customer or supplier (4.4).
+
+    ``street`` holds what the STREET address has beyond its four fields, ``postal`` the POBOX
+    one, ``phones`` the numbers of other kinds than DEFAULT; all by Xero's names.
+    """
 
     name: str
     updated: datetime
@@ -127,6 +131,10 @@ class Contact(Record, frozen=True, kw_only=True):
     city: str = ""
     postcode: str = ""
     country: str = ""
+    street: dict[str, str] = {}
+    postal: dict[str, str] = {}
+    phones: dict[str, str] = {}
+    tax_number: str = ""
     status: str = "ACTIVE"
     merged_to: str | None = None
     default_currency: str | None = None

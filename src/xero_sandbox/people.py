@@ -13,6 +13,7 @@ TEXTS = {
     "LastName": "last_name",
     "EmailAddress": "email",
     "DefaultCurrency": "default_currency",
+    "TaxNumber": "tax_number",
 }
 ADDRESS = {
     "AddressLine1": "address",
@@ -20,6 +21,7 @@ ADDRESS = {
     "PostalCode": "postcode",
     "Country": "country",
 }
+MORE_ADDRESS = ("AddressLine2", "AddressLine3", "AddressLine4", "Region", "AttentionTo")
 MOST_PERSONS = 5
 BAD_SPACES = "The contact name cannot begin or end with a space, or have two in a row."
 """The rule is Xero's, the words are ours (4.4)."""
@@ -101,14 +103,31 @@ def details(given: Fields) -> dict[str, object]:
         raise Refused(BAD_SPACES)
     if "ContactStatus" in given:
         found["status"] = given.choice("ContactStatus", ("ACTIVE", "ARCHIVED"))
-    for phone in given.rows("Phones"):
-        if phone.text("PhoneType", "DEFAULT") == "DEFAULT":
-            found["phone"] = phone.text("PhoneNumber")
-    for address in given.rows("Addresses"):
-        if address.text("AddressType", "STREET") == "STREET":
-            found |= {f: address.text(n) for n, f in ADDRESS.items() if n in address}
     if "ContactPersons" in given:
         found["persons"] = _persons(given)
+    return found | _phones(given) | _addresses(given)
+
+
+def _phones(given: Fields) -> dict[str, object]:
+    """Numbers by kind; given ones replace all but a DEFAULT that is not among them."""
+    rows = given.rows("Phones")
+    numbers = {one.text("PhoneType", "DEFAULT").upper(): one.text("PhoneNumber") for one in rows}
+    found: dict[str, object] = {"phones": numbers} if rows else {}
+    if "DEFAULT" in numbers:
+        found["phone"] = numbers.pop("DEFAULT")
+    return found
+
+
+def _addresses(given: Fields) -> dict[str, object]:
+    """The two addresses; one that is given replaces what was there."""
+    found: dict[str, object] = {}
+    for address in given.rows("Addresses"):
+        if address.text("AddressType", "STREET").upper() == "STREET":
+            found |= {f: address.text(n) for n, f in ADDRESS.items() if n in address}
+            found["street"] = {n: address.text(n) for n in MORE_ADDRESS if n in address}
+        else:
+            names = (*ADDRESS, *MORE_ADDRESS)
+            found["postal"] = {n: address.text(n) for n in names if n in address}
     return found
 
 

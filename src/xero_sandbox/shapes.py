@@ -283,6 +283,8 @@ def contact_json(ledger: Ledger, contact: Contact, variant: str) -> Json:
     }
     if contact.number:
         row["ContactNumber"] = contact.number
+    if contact.tax_number:
+        row["TaxNumber"] = contact.tax_number
     if contact.default_currency:
         row["DefaultCurrency"] = contact.default_currency
     if contact.merged_to and variant != "unpaged":
@@ -295,7 +297,7 @@ def addresses_json(contact: Contact) -> list[Json]:
     empty = {"City": "", "Region": "", "PostalCode": "", "Country": ""}
     street = {"AddressType": "STREET", "AddressLine1": contact.address, **empty}
     street |= {"City": contact.city, "PostalCode": contact.postcode, "Country": contact.country}
-    return [{"AddressType": "POBOX", **empty}, street]
+    return [{"AddressType": "POBOX", **empty, **contact.postal}, street | contact.street]
 
 
 def phones_json(contact: Contact) -> list[Json]:
@@ -303,7 +305,7 @@ def phones_json(contact: Contact) -> list[Json]:
     return [
         {
             "PhoneType": kind,
-            "PhoneNumber": contact.phone if kind == "DEFAULT" else "",
+            "PhoneNumber": contact.phone if kind == "DEFAULT" else contact.phones.get(kind, ""),
             "PhoneAreaCode": "",
             "PhoneCountryCode": "",
         }

@@ -201,6 +201,35 @@ def test_wrong_allocations_change_nothing(writer: Xero, amount: str, invoice: st
     assert free_credit(writer) == note
 
 
+def test_addresses_phones_and_tax_number_come_back(writer: Xero) -> None:
+    """4.4: both addresses and every kind of phone."""
+    postal = {"AddressLine1": "PO Box 1", "AddressLine2": "Søndre gate", "City": "Hull"}
+    street = {"AddressLine1": "1 Way", "AddressLine3": "Back door", "Region": "East"}
+    given = {
+        "Name": "Everywhere",
+        "TaxNumber": "GB 123",
+        "Phones": [{"PhoneType": k, "PhoneNumber": k.lower()} for k in ("MOBILE", "DEFAULT")],
+        "Addresses": [
+            {"AddressType": "POBOX", **postal},
+            {"AddressType": "STREET", **street},
+        ],
+    }
+    made = writer.write("PUT", "Contacts", given).json()["Contacts"][0]
+    path = f"Contacts/{made['ContactID']}"
+    row = writer.get(path).json()["Contacts"][0]
+    assert row["TaxNumber"] == "GB 123"
+    phones = {p["PhoneType"]: p["PhoneNumber"] for p in row["Phones"]}
+    assert phones == {"DDI": "", "DEFAULT": "default", "FAX": "", "MOBILE": "mobile"}
+    addresses = {a["AddressType"]: a for a in row["Addresses"]}
+    assert addresses["POBOX"] | postal == addresses["POBOX"]
+    assert addresses["STREET"] | street == addresses["STREET"]
+    writer.write("POST", path, {"Addresses": [{"AddressType": "POBOX", "City": "York"}]})
+    row = writer.get(path).json()["Contacts"][0]
+    addresses = {a["AddressType"]: a for a in row["Addresses"]}
+    assert (addresses["POBOX"]["City"], "AddressLine2" in addresses["POBOX"]) == ("York", False)
+    assert addresses["STREET"]["Region"] == "East"
+
+
 def test_a_new_contact(writer: Xero) -> None:
     """4.4, 3.8: the answer is the whole contact."""
     given = {
