@@ -94,7 +94,8 @@ def merge(
             outgoing.append(unit)  # row 3
         elif ours_changed:
             conflicts.append(Conflict(unit, local, remote))  # row 5, or ours can't go out
-    bill = remote.take(ours, tuple(name for unit in outgoing for name in UNITS[unit]))
+    kept = tuple(name for unit in outgoing for name in UNITS[unit])
+    bill = remote.take(ours, kept) if kept else remote
     taken = tuple(u for u in UNITS if u not in outgoing and not _same(local, remote, u))
     return Merge(bill, remote, tuple(outgoing), tuple(conflicts), taken)
 

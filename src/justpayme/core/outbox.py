@@ -26,8 +26,9 @@ are a little too generous, and finds the payments that they double.
 No clock can be trusted with this alone (I-43). A wall clock that jumps ahead ends the
 quarantine too soon; one that steps back stretches the key's life; a monotonic clock stands
 still while the machine sleeps and means nothing to another process. So `Watch` measures with
-the monotonic clock of the process that sent, and lets the wall clock veto a resend. What
-another process sent, or an earlier life of this one, is never sent again: its quarantine
+the monotonic clock of the process that sent, and lets the wall clock veto a resend. (Only a
+wall clock set back by about as much as the machine slept would fool both.) What another
+process sent, or an earlier life of this one, is never sent again: its quarantine
 starts when it is found.
 """
 
