@@ -25,13 +25,18 @@ FLOORS: tuple[tuple[str, int], ...] = (
     ("justpayme.accounts.security_log", EDGES),
     ("justpayme.accounts.tokens", EDGES),
     ("justpayme.bills.asof", EDGES),
+    ("justpayme.bills.codes", EDGES),
     ("justpayme.bills.currencies", EDGES),
     ("justpayme.bills.paging", EDGES),
     ("justpayme.sync.commands", WEB),
     ("justpayme.sync", EDGES),
     ("justpayme.sync.*", ENGINE),
     ("justpayme.*.actions", ACTIONS),
+    ("justpayme.integrations.plan", EDGES),
+    ("justpayme.integrations.candidates", EDGES),
+    ("justpayme.integrations.defaults", ACTIONS),
     ("justpayme.integrations.describe", ACTIONS),
+    ("justpayme.integrations.direction", ACTIONS),
     ("justpayme*", WEB),
 )
 """The first pattern that fits. A file that nobody placed stands on top, where it can harm none."""

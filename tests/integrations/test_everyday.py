@@ -125,7 +125,7 @@ def test_sync_now_needs_a_live_connection(
 def test_settings_are_kept_and_move_the_next_sync(imported: Connection, browser: Client) -> None:
     checked = timezone.now() - timedelta(minutes=10)
     Connection.objects.update(checked_at=checked, next_due_at=checked + timedelta(minutes=15))
-    post(browser, "settings", imported, {"direction": "one", "interval_minutes": "60"})
+    post(browser, "settings", imported, {"interval_minutes": "60"})
     imported.refresh_from_db()
     assert imported.interval_minutes == 60
     assert not imported.import_drafts
@@ -142,7 +142,7 @@ def test_drafts_switched_on_are_brought_in_by_the_next_sync(
         browser,
         "settings",
         imported,
-        {"direction": "one", "interval_minutes": "15", "import_drafts": "on"},
+        {"interval_minutes": "15", "import_drafts": "on"},
     )
     imported.refresh_from_db()
     assert imported.import_drafts
@@ -155,7 +155,7 @@ def test_drafts_switched_on_are_brought_in_by_the_next_sync(
 def test_every_schedule_from_five_minutes_to_a_day_can_be_set(
     imported: Connection, browser: Client, minutes: str
 ) -> None:
-    answer = post(browser, "settings", imported, {"direction": "one", "interval_minutes": minutes})
+    answer = post(browser, "settings", imported, {"interval_minutes": minutes})
     assert answer.status_code == 302
     imported.refresh_from_db()
     assert imported.interval_minutes == int(minutes)
@@ -168,7 +168,7 @@ BAD = ["", "0", "4", "-5", "1441", "15.5", "x", "9" * 500, "<script>", "1\x005",
 def test_a_senseless_schedule_is_400_with_a_sentence_and_changes_nothing(
     imported: Connection, browser: Client, minutes: str
 ) -> None:
-    answer = post(browser, "settings", imported, {"direction": "one", "interval_minutes": minutes})
+    answer = post(browser, "settings", imported, {"interval_minutes": minutes})
     assert answer.status_code == 400
     page = answer.content.decode()
     assert "Choose one of the times" in page or "Choose how often" in page
@@ -176,15 +176,16 @@ def test_a_senseless_schedule_is_400_with_a_sentence_and_changes_nothing(
     assert imported.interval_minutes == 15
 
 
-@pytest.mark.parametrize("direction", ["two", "", "<script>alert(1)</script>", "x" * 10_000])
-def test_a_direction_that_does_not_exist_yet_is_400(
+@pytest.mark.parametrize("direction", ["both", "", "<script>alert(1)</script>", "x" * 10_000])
+def test_a_direction_that_does_not_exist_is_400_with_a_sentence(
     imported: Connection, browser: Client, direction: str
 ) -> None:
-    answer = post(browser, "settings", imported, {"direction": direction, "interval_minutes": "60"})
+    answer = post(browser, "direction", imported, {"direction": direction})
     assert answer.status_code == 400
-    assert "one-directional" in answer.content.decode().lower()
+    page = answer.content.decode()
+    assert "Choose One-directional or Bidirectional." in page or "Choose a direction." in page
     imported.refresh_from_db()
-    assert (imported.direction, imported.interval_minutes) == ("one", 15)
+    assert imported.direction == "one"
 
 
 def test_no_other_column_can_be_set_through_the_form(
@@ -198,7 +199,7 @@ def test_no_other_column_can_be_set_through_the_form(
         browser,
         "settings",
         imported,
-        {**extra, "direction": "one", "interval_minutes": "15"},
+        {**extra, "interval_minutes": "15"},
     )
     assert Connection.objects.filter(pk=imported.pk).values().get() == before | {
         "next_due_at": Connection.objects.get(pk=imported.pk).next_due_at

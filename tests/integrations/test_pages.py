@@ -67,7 +67,7 @@ def test_a_live_organisation_shows_state_schedule_runs_and_meters(
     assert "Calls to Xero today" in told
     assert "of 1,000" in told
     assert "of 10 GB" in told
-    assert "Comes with the next release" in told
+    assert "Change direction" in told
     assert told.index("Sync now") < told.index("Disconnect")
 
 

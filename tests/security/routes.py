@@ -97,6 +97,11 @@ ROWS: dict[str, Row] = {
     # --- pages: integrations
     "settings/integrations/": _page(MEMBERS),
     XERO: _page(MEMBERS),
+    "settings/integrations/conflicts/": _page(MEMBERS),
+    "settings/integrations/conflicts/resolve/": _page(post=CHANGERS),
+    "settings/integrations/outbox/": _page(MEMBERS),
+    "settings/integrations/outbox/retry/": _page(post=CHANGERS),
+    "settings/integrations/outbox/<int:pk>/contact/": _page(post=CHANGERS, pk="item"),
     f"{XERO}connect/": _page(post=OWNERS),
     f"{XERO}callback/": Row({"GET": EVERYBODY}, library=True),
     f"{XERO}outcome/<slug:code>/": Row({"GET": MEMBERS}, fixed={"code": "consent_refused"}),
@@ -105,6 +110,14 @@ ROWS: dict[str, Row] = {
     f"{XERO}<int:pk>/progress/": _page(MEMBERS, pk="connection"),
     f"{XERO}<int:pk>/sync/": _page(post=CHANGERS, pk="connection"),
     f"{XERO}<int:pk>/settings/": _page(post=OWNERS, pk="connection"),
+    f"{XERO}<int:pk>/direction/": _page(post=OWNERS, pk="connection"),
+    f"{XERO}<int:pk>/stayed/<slug:code>/": Row(
+        {"GET": MEMBERS}, {"pk": "connection"}, fixed={"code": "other_user"}
+    ),
+    f"{XERO}<int:pk>/preview/": _page(OWNERS, OWNERS, pk="connection"),
+    f"{XERO}<int:pk>/one-way/": _page(OWNERS, OWNERS, pk="connection"),
+    f"{XERO}<int:pk>/defaults/": _page(OWNERS, OWNERS, pk="connection"),
+    f"{XERO}<int:pk>/lists/": _page(post=OWNERS, pk="connection"),
     f"{XERO}<int:pk>/resume/": _page(post=OWNERS, pk="connection"),
     f"{XERO}<int:pk>/reconnect/": _page(post=OWNERS, pk="connection"),
     f"{XERO}<int:pk>/disconnect/": _page(OWNERS, OWNERS, pk="connection"),

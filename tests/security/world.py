@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 from django.apps import apps
 from django.db import connection as database
@@ -25,6 +26,7 @@ from tests.fixtures.cast import join
 from justpayme.accounts.actions import add_token
 from justpayme.accounts.models import Business, Invitation, Membership, User
 from justpayme.bills.models import Bill, Client
+from justpayme.sync.models import Conflict, Connection, OutboxItem
 
 EVIL = (
     "\"'><x-evil onevil=evil()>javascript:evil()</x-evil><script>evil()</script>"
@@ -124,6 +126,7 @@ def _fill(business: Business, person: User) -> Side:
         changes = [{"field": "reference", "old": EVIL, "new": EVIL}]
         make_history(one, note=EVIL, action="edited", changes=changes, by=person)
     run = make_run(connection, state="failed", error_code="xero_unreachable", error_text=EVIL)
+    item = _fill_lists(business, client, linked, connection, person)
     invitation = Invitation.objects.create(
         business=business, email=f"new{business.pk}@example.com", sent_at=now
     )
@@ -135,12 +138,45 @@ def _fill(business: Business, person: User) -> Side:
         "client": client,
         "connection": connection,
         "run": run,
+        "item": item,
         "invitation": invitation,
         "token": token,
         "business": business,
         "membership": person.memberships.get(),
     }
     return Side(business, {kind: row.pk for kind, row in rows.items()})
+
+
+def _fill_lists(
+    business: Business, client: Client, bill: Bill, connection: Connection, person: User
+) -> OutboxItem:
+    """A value that Xero overrode, a refused change, and a contact to decide about."""
+    now = timezone.now()
+    about: dict[str, Any] = {"business": business, "connection": connection}
+    Conflict.objects.create(
+        **about,
+        bill=bill,
+        unit="reference",
+        ours={"reference": EVIL},
+        theirs={"reference": f"Xero {EVIL}"},
+        typed_by=person,
+        typed_at=now,
+        at=now,
+    )
+    said: dict[str, Any] = {"error_text": EVIL, "error_at": now, "by": person, "created_at": now}
+    OutboxItem.objects.create(
+        **about, **said, bill=bill, kind="update", state="refused", error_code="refused_by_xero"
+    )
+    contact = {"id": str(uuid4()), "name": EVIL, "email": EVIL, "archived": False}
+    return OutboxItem.objects.create(
+        **about,
+        **said,
+        client=client,
+        kind="contact",
+        state="parked",
+        error_code="contact_like_this",
+        detail={"contacts": [contact]},
+    )
 
 
 def fingerprint() -> dict[str, str]:

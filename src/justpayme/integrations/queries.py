@@ -8,9 +8,18 @@ from datetime import UTC, datetime
 from django.db.models import Count, QuerySet, Sum
 
 from justpayme.accounts.models import Business
-from justpayme.sync.models import Connection, Meter, Run
+from justpayme.sync.models import OPEN, Conflict, Connection, Meter, OutboxItem, Run
 
 State = Connection.State
+ItemState = OutboxItem.State
+
+ITEM_FILTERS: dict[str, tuple[ItemState, ...]] = {
+    "all": OPEN,
+    "waiting": (ItemState.WAITING, ItemState.SENDING, ItemState.UNSURE),
+    "parked": (ItemState.PARKED,),
+    "refused": (ItemState.REFUSED,),
+}
+"""The lists of what has not reached Xero: key -> states."""
 
 
 def connections(business: Business) -> QuerySet[Connection]:
@@ -77,3 +86,63 @@ def import_run(connection: Connection) -> Run | None:
     if connection.connected_at is None:
         return None
     return connection.runs.filter(started_at__gte=connection.connected_at).order_by("-pk").first()
+
+
+# --- what has not reached Xero -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How much of one organisation waits, needs a decision, was refused or was overridden."""
+
+    waiting: int = 0
+    parked: int = 0
+    refused: int = 0
+    conflicts: int = 0
+
+
+def held(business: Business) -> dict[int, Held]:
+    """Connection id -> what is held up; organisations without anything are left out."""
+    items = OutboxItem.objects.filter(business=business, state__in=OPEN)
+    counts = {
+        (pk, state): count
+        for pk, state, count in items.order_by()
+        .values_list("connection", "state")
+        .annotate(Count("pk"))
+    }
+    overridden = dict(
+        open_conflicts(business).order_by().values_list("connection").annotate(Count("pk"))
+    )
+
+    def sum_of(pk: int, name: str) -> int:
+        return sum(counts.get((pk, state), 0) for state in ITEM_FILTERS[name])
+
+    return {
+        pk: Held(
+            sum_of(pk, "waiting"),
+            sum_of(pk, "parked"),
+            sum_of(pk, "refused"),
+            overridden.get(pk, 0),
+        )
+        for pk in {pk for pk, _ in counts} | set(overridden)
+    }
+
+
+def open_conflicts(business: Business, connection_id: int | None = None) -> QuerySet[Conflict]:
+    """Values of ours that Xero overrode and nobody has decided about, newest first."""
+    found = Conflict.objects.filter(business=business, state=Conflict.State.OPEN)
+    if connection_id is not None:
+        found = found.filter(connection=connection_id)
+    related = ("bill__client", "connection", "typed_by")
+    return found.select_related(*related).order_by("-id")
+
+
+def items(
+    business: Business, name: str = "all", connection_id: int | None = None
+) -> QuerySet[OutboxItem]:
+    """What has not reached Xero, newest first; `name` is one of `ITEM_FILTERS`."""
+    found = OutboxItem.objects.filter(business=business, state__in=ITEM_FILTERS[name])
+    if connection_id is not None:
+        found = found.filter(connection=connection_id)
+    related = ("bill__client", "client", "connection", "by")
+    return found.select_related(*related).order_by("-id")

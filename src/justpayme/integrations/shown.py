@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from babel import Locale
+from django.urls import reverse
 
 from justpayme.core.errors import CATALOGUE, Entry
 from justpayme.core.zones import zone
-from justpayme.integrations.queries import Used
+from justpayme.integrations.queries import Held, Used
 from justpayme.sync.models import Connection, Run, is_fresh
 from justpayme.web.format import LOCALE, Moment, moment
 from justpayme.xero.limits import PER_DAY
@@ -34,10 +35,19 @@ class Card:
     due: bool
     blocked: Moment | None
     syncing: bool
+    way: str
+    held: tuple[HeldUp, ...]
 
 
-def card(connection: Connection, bills: int, now: datetime, *, under_way: bool) -> Card:
-    """The card of an organisation as of `now`; a run may be `under_way`."""
+def card(
+    connection: Connection,
+    bills: int,
+    now: datetime,
+    *,
+    under_way: bool,
+    held: Held | None = None,
+) -> Card:
+    """The card of an organisation as of `now`; a run may be `under_way`, changes `held` up."""
     tz = zone(connection.time_zone)
     syncing = connection.is_live and under_way
     next_at = connection.next_due_at if connection.is_live else None
@@ -54,7 +64,43 @@ def card(connection: Connection, bills: int, now: datetime, *, under_way: bool) 
         due=due,
         blocked=moment(blocked, now, tz) if blocked and blocked > now else None,
         syncing=syncing,
+        way=way(connection),
+        held=held_up(connection, held or Held()),
     )
+
+
+def way(connection: Connection) -> str:
+    """Which way changes go: "Bidirectional · payments go to Xero"."""
+    if not connection.is_in_use:
+        return ""
+    words = str(connection.get_direction_display())
+    if connection.direction == Connection.Direction.ONE:
+        return words
+    return f"{words} · payments {'go to Xero too' if connection.write_back else 'stay here'}"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldUp:
+    """So many changes of one organisation that have not reached Xero, and the list of them."""
+
+    words: str
+    icon: str
+    tone: str
+    url: str
+
+
+def held_up(connection: Connection, held: Held) -> tuple[HeldUp, ...]:
+    """What has not reached Xero, worst first; nothing when nothing is held up."""
+    outbox, conflicts = reverse("integrations:outbox"), reverse("integrations:conflicts")
+    of = f"organisation={connection.pk}"
+    need = "needs" if held.parked == 1 else "need"
+    found = (
+        (held.refused, "refused by Xero", "stop", "bad", f"{outbox}?state=refused&{of}"),
+        (held.parked, f"{need} your decision", "warn", "warn", f"{outbox}?state=parked&{of}"),
+        (held.conflicts, "overridden by Xero", "notequal", "clash", f"{conflicts}?{of}"),
+        (held.waiting, "waiting to send", "clock", "go", f"{outbox}?state=waiting&{of}"),
+    )
+    return tuple(HeldUp(f"{n:,} {words}", *rest) for n, words, *rest in found if n)
 
 
 def counted(count: int, thing: str) -> str:
@@ -135,6 +181,12 @@ class ShownRun:
         return f"{self.run.created + self.run.changed:,}"
 
     @property
+    def sent(self) -> str:
+        """Changes sent to Xero, and those it refused: "3, 1 refused"."""
+        refused = f", {self.run.refused:,} refused" if self.run.refused else ""
+        return f"{self.run.sent:,}{refused}"
+
+    @property
     def counts(self) -> list[tuple[str, str]]:
         """What the run did, as label and number."""
         run = self.run
@@ -146,6 +198,8 @@ class ShownRun:
             ("Unchanged", f"{run.unchanged:,}"),
             ("Left out", f"{run.skipped:,}"),
             ("Differences found by the audit", f"{run.drift:,}"),
+            ("Sent to Xero", f"{run.sent:,}"),
+            ("Refused by Xero", f"{run.refused:,}"),
         ]
 
 
@@ -183,8 +237,12 @@ def _why(run: Run, you: int | None) -> str:
 def _result(run: Run) -> tuple[str, str, str, bool]:
     """Words, icon, tone, and whether it is quiet in a list."""
     state = Run.State(run.state)
+    if state is Run.State.DONE and run.refused:
+        return f"{run.refused:,} refused", "stop", "bad", False
     if state is Run.State.DONE and run.drift:
         return f"{run.drift:,} corrected", "check", "ok", True
+    if state is Run.State.DONE and run.kind == Run.Kind.PUSH:
+        return "Sent", "up", "ok", True
     return {
         Run.State.RUNNING: ("Syncing", "refresh", "go", False),
         Run.State.DONE: ("All equal", "equal", "ok", True),

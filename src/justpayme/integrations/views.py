@@ -27,14 +27,13 @@ from justpayme.accounts.access import (
 from justpayme.accounts.security_log import address_of
 from justpayme.core.errors import CATALOGUE, Problem
 from justpayme.integrations import actions, queries, shown
+from justpayme.integrations.direction import leaving
 from justpayme.integrations.forms import ChooseForm, SettingsForm
+from justpayme.integrations.shown_lists import shown_defaults
 from justpayme.sync.models import Connection, Run
 from justpayme.web.views import safe_next
 
 State = Connection.State
-RECONNECTING = "xero_reconnect"
-"""Session key: which lost connection the sign-in under way is meant to heal."""
-
 RUNS_SHOWN = 5
 RUNS_A_PAGE = 25
 
@@ -46,7 +45,7 @@ SYNC_SAID = {
 }
 
 
-def _connection(request: BusinessRequest, pk: int) -> Connection:
+def connection_of(request: BusinessRequest, pk: int) -> Connection:
     """The organisation, if it is this business's and was chosen; else 404."""
     return get_object_or_404(queries.connections(request.business), pk=pk)
 
@@ -65,12 +64,25 @@ def index(request: BusinessRequest) -> HttpResponse:
     now = _now()
     counts = queries.bill_counts(request.business)
     busy = queries.syncing(request.business)
+    held = queries.held(request.business)
     cards = [
-        shown.card(connection, counts.get(connection.pk, 0), now, under_way=connection.pk in busy)
+        shown.card(
+            connection,
+            counts.get(connection.pk, 0),
+            now,
+            under_way=connection.pk in busy,
+            held=held.get(connection.pk),
+        )
         for connection in queries.connections(request.business)
     ]
     offered = queries.choosable(request.business).filter(state=State.OFFERED).count()
-    return render(request, "integrations/index.html", {"cards": cards, "offered": offered})
+    context = {
+        "cards": cards,
+        "offered": offered,
+        "overridden": sum(one.conflicts for one in held.values()),
+        "unsent": sum(one.waiting + one.parked + one.refused for one in held.values()),
+    }
+    return render(request, "integrations/index.html", context)
 
 
 @require_safe
@@ -88,20 +100,19 @@ def xero(request: BusinessRequest) -> HttpResponse:
 @manage_required
 def connect(request: BusinessRequest) -> HttpResponse:
     """Off to Xero."""
-    request.session.pop(RECONNECTING, None)
-    return _to_xero(request)
+    return to_xero(request, actions.Errand())
 
 
 @require_POST
 @manage_required
 def reconnect(request: BusinessRequest, pk: int) -> HttpResponse:
     """Off to Xero, to heal this connection."""
-    connection = _connection(request, pk)
-    request.session[RECONNECTING] = connection.pk
-    return _to_xero(request)
+    connection = connection_of(request, pk)
+    return to_xero(request, actions.errand_of(connection, actions.Purpose.RECONNECT))
 
 
-def _to_xero(request: BusinessRequest) -> HttpResponse:
+def to_xero(request: BusinessRequest, errand: actions.Errand) -> HttpResponse:
+    """Off to Xero, on this errand."""
     if request.session.session_key is None:
         request.session.create()
     url = actions.begin_connect(
@@ -109,6 +120,7 @@ def _to_xero(request: BusinessRequest) -> HttpResponse:
         session_key=request.session.session_key or "",
         address=address_of(request),
         now=_now(),
+        errand=errand,
     )
     return HttpResponseRedirect(url)
 
@@ -123,7 +135,6 @@ def callback(request: HttpRequest) -> HttpResponse:
     query = request.GET
     # From here on the address is without its query: pages and logs repeat addresses.
     request.META["QUERY_STRING"] = ""
-    wanted = request.session.get(RECONNECTING)
     if not request.user.is_authenticated or asking.membership is None:
         return _state_refused(request)
     try:
@@ -138,10 +149,17 @@ def callback(request: HttpRequest) -> HttpResponse:
         )
     except actions.StateRefused:
         return _state_refused(request)
-    except Problem as problem:
-        return redirect("integrations:outcome", code=problem.code)
-    request.session.pop(RECONNECTING, None)
-    return _after_consent(asking, consent, wanted)
+    except (Problem, actions.WrongConsent) as failed:
+        return _failed(query.get("state", ""), failed.code)
+    return _after_consent(asking, consent)
+
+
+def _failed(state: str, code: str) -> HttpResponse:
+    """Why nothing came of a sign-in; the state was one of ours, or we were not here."""
+    errand = actions.Errand.of(state)
+    if errand.purpose is actions.Purpose.WRITE:
+        return redirect("integrations:stayed", pk=errand.pk, code=code)
+    return redirect("integrations:outcome", code=code)
 
 
 def _state_refused(request: HttpRequest) -> HttpResponse:
@@ -150,15 +168,15 @@ def _state_refused(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _after_consent(
-    request: BusinessRequest, consent: actions.Consent, wanted: int | None
-) -> HttpResponse:
-    """Where to go: the healed organisation, straight on with the only one, or the picker."""
+def _after_consent(request: BusinessRequest, consent: actions.Consent) -> HttpResponse:
+    """Where to go: on with going bidirectional, to the healed organisation, straight on with
+    the only one, or to the picker."""
+    errand = consent.errand
+    if errand.purpose is actions.Purpose.WRITE:
+        return redirect("integrations:preview", pk=errand.pk)
     for connection in consent.healed:
         messages.success(request, f"Reconnected {connection.name}. Every setting is as it was.")
-    if wanted is not None and queries.connections(request.business).filter(
-        pk=wanted, state=State.LOST
-    ):
+    if queries.connections(request.business).filter(pk=errand.pk, state=State.LOST):
         return redirect("integrations:outcome", code="wrong_organisation")
     if len(consent.choosable) == 1:
         return _choose_only(request, consent.choosable[0])
@@ -255,22 +273,33 @@ def _options(
 @member_required
 def organisation(request: BusinessRequest, pk: int) -> HttpResponse:
     """State, settings, activity and the way out of one organisation."""
-    return _organisation_page(request, _connection(request, pk), None, 200)
+    return organisation_page(request, connection_of(request, pk), None, 200)
 
 
-def _organisation_page(
+def organisation_page(
     request: BusinessRequest, connection: Connection, form: SettingsForm | None, status: int
 ) -> HttpResponse:
+    """The page of one organisation; `form`: settings that could not be stored."""
     now = _now()
-    values = {"direction": "one", "import_drafts": connection.import_drafts}
-    values["interval_minutes"] = connection.interval_minutes
+    values = {
+        "interval_minutes": connection.interval_minutes,
+        "import_drafts": connection.import_drafts,
+    }
     calls, data = shown.meters(queries.used(connection, now))
     under_way = connection.pk in queries.syncing(request.business)
     context = {
-        "card": shown.card(connection, queries.bill_count(connection), now, under_way=under_way),
+        "card": shown.card(
+            connection,
+            queries.bill_count(connection),
+            now,
+            under_way=under_way,
+            held=queries.held(request.business).get(connection.pk),
+        ),
         "connection": connection,
         "form": form or SettingsForm(initial=values),
         "runs": _shown_runs(request, connection, queries.runs(connection, limit=RUNS_SHOWN)),
+        "defaults": shown_defaults(connection),
+        "may_write": actions.may_write(connection),
         "calls": calls,
         "data": data,
         "problem": CATALOGUE.get(connection.error_code),
@@ -292,7 +321,7 @@ def _shown_runs(
 @member_required
 def progress(request: BusinessRequest, pk: int) -> HttpResponse:
     """The first import as it goes on; it goes on without this page too."""
-    connection = _connection(request, pk)
+    connection = connection_of(request, pk)
     run = queries.import_run(connection)
     context = {
         "connection": connection,
@@ -306,7 +335,7 @@ def progress(request: BusinessRequest, pk: int) -> HttpResponse:
 @change_required
 def sync_now(request: BusinessRequest, pk: int) -> HttpResponse:
     """Ask for a sync at once, and go back to where the button was pressed."""
-    connection = _connection(request, pk)
+    connection = connection_of(request, pk)
     try:
         answer = actions.sync_now(by=request.membership, connection=connection, now=_now())
     except actions.NotPossible as why:
@@ -320,11 +349,11 @@ def sync_now(request: BusinessRequest, pk: int) -> HttpResponse:
 @require_POST
 @manage_required
 def settings(request: BusinessRequest, pk: int) -> HttpResponse:
-    """Save direction, schedule and drafts."""
-    connection = _connection(request, pk)
+    """Save schedule and drafts."""
+    connection = connection_of(request, pk)
     form = SettingsForm(request.POST)
     if not form.is_valid():
-        return _organisation_page(request, connection, form, 400)
+        return organisation_page(request, connection, form, 400)
     actions.change_settings(
         by=request.membership,
         connection=connection,
@@ -341,7 +370,7 @@ def settings(request: BusinessRequest, pk: int) -> HttpResponse:
 @manage_required
 def resume(request: BusinessRequest, pk: int) -> HttpResponse:
     """Go on after a safety stop."""
-    connection = _connection(request, pk)
+    connection = connection_of(request, pk)
     try:
         actions.resume(
             by=request.membership, connection=connection, address=address_of(request), now=_now()
@@ -357,12 +386,17 @@ def resume(request: BusinessRequest, pk: int) -> HttpResponse:
 @manage_required
 def disconnect(request: BusinessRequest, pk: int) -> HttpResponse:
     """Ask first, saying what stays; then end it."""
-    connection = _connection(request, pk)
+    connection = connection_of(request, pk)
     if connection.state == State.DISCONNECTED:
         return redirect("integrations:organisation", pk=pk)
     if request.method != "POST":
         count = queries.bill_count(connection)
-        context = {"connection": connection, "count": count, "bills": shown.counted(count, "bill")}
+        context = {
+            "connection": connection,
+            "count": count,
+            "bills": shown.counted(count, "bill"),
+            "leaving": leaving(connection),
+        }
         return render(request, "integrations/disconnect.html", context)
     try:
         problem = actions.disconnect(
@@ -387,7 +421,7 @@ def disconnect(request: BusinessRequest, pk: int) -> HttpResponse:
 @member_required
 def runs(request: BusinessRequest, pk: int) -> HttpResponse:
     """Every sync run, newest first."""
-    connection = _connection(request, pk)
+    connection = connection_of(request, pk)
     text = request.GET.get("before", "")
     before = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
     found = queries.runs(connection, before=before, limit=RUNS_A_PAGE + 1)
@@ -405,7 +439,7 @@ def runs(request: BusinessRequest, pk: int) -> HttpResponse:
 @member_required
 def run(request: BusinessRequest, pk: int, run_pk: int) -> HttpResponse:
     """One sync run: what it read, changed and used, and how it ended."""
-    connection = _connection(request, pk)
+    connection = connection_of(request, pk)
     found = get_object_or_404(connection.runs.select_related("by"), pk=run_pk)
     [row] = _shown_runs(request, connection, [found])
     return render(request, "integrations/run.html", {"connection": connection, "row": row})
