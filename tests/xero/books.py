@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +18,9 @@ from justpayme.xero.client import XeroClient, http_client, no_writing
 from justpayme.xero.outgoing import Change, Request
 
 APP = oauth.App("test-client", "test-client-secret", REDIRECT, *["http://xero.test"] * 3)
+
+
+_NUMBERS = count(100)
 
 
 def allowed() -> None:
@@ -85,6 +89,7 @@ class Books:
 
     def new_bill(self, **changed: Any) -> BillFields:
         said = {
+            "number": f"JPM-{next(_NUMBERS)}",
             "client": self.contact(),
             "issued_on": date(2026, 11, 1),
             "due_on": date(2026, 12, 1),

@@ -139,6 +139,18 @@ def test_what_a_line_lost_is_taken_away_and_what_it_never_had_is_not_named() -> 
     assert row.keys() & {"DiscountAmount", "DiscountRate", "ItemCode", "Tracking"} == set()
 
 
+def test_of_a_line_that_xero_has_only_what_changed_is_named() -> None:
+    """So a tax amount that somebody typed in Xero stays on it (xero-facts 3.4)."""
+    first, second = BILL.lines[0], replace(BILL.lines[0], remote_id=INVOICE)
+    base = replace(BILL, lines=(first, second))
+    edited = (replace(first, quantity=Decimal("2.50")), replace(second, description="Said better"))
+    rows = changed("lines", bill=replace(BILL, lines=edited), base=base)["LineItems"]
+    assert rows == [
+        {"LineItemID": LINE},
+        {"LineItemID": INVOICE, "Description": "Said better"},
+    ]
+
+
 def test_a_line_that_loses_its_numbers_is_made_anew() -> None:
     words = LineFields(description="Only words now", remote_id=LINE)
     (row,) = changed("lines", bill=replace(BILL, lines=(words,)), base=BILL)["LineItems"]
@@ -148,7 +160,9 @@ def test_a_line_that_loses_its_numbers_is_made_anew() -> None:
 
 
 def test_a_new_invoice_has_what_the_bill_has_and_no_ids_of_lines() -> None:
-    request = outgoing.create_invoices([New(BILL), New(BillFields(client=CONTACT), "DRAFT", "t")])
+    request = outgoing.create_invoices(
+        [New(BILL), New(BillFields(number="7", client=CONTACT), "DRAFT", "t")]
+    )
     assert (request.method, request.path) == ("PUT", "Invoices")
     assert dict(request.params) == {"summarizeErrors": "false", "unitdp": "4"}
     full, bare = said(request.body)["Invoices"]
@@ -158,6 +172,7 @@ def test_a_new_invoice_has_what_the_bill_has_and_no_ids_of_lines() -> None:
     assert bare == {
         "Type": "ACCREC",
         "Status": "DRAFT",
+        "InvoiceNumber": "7",
         "Contact": {"ContactID": CONTACT},
         "BrandingThemeID": "t",
         "LineAmountTypes": "Exclusive",
@@ -251,6 +266,15 @@ HINDRANCES: dict[str, tuple[Any, str]] = {
     "no theme": (change("branding_theme", branding_theme=""), "cannot_be_empty"),
     "a rate of ours": (change("lines", lines=PERCENT), "tax_rate_unknown"),
     "new, a rate of ours": (New(replace(BILL, lines=PERCENT)), "tax_rate_unknown"),
+    "no account any more": (
+        replace(change("lines", lines=(replace(BILL.lines[0], account_code=""),)), base=BILL),
+        "account_missing",
+    ),
+    "no tax any more": (
+        replace(change("lines", lines=(replace(BILL.lines[0], tax_type=""),)), base=BILL),
+        "tax_rate_unknown",
+    ),
+    "new, no number": (New(BillFields(client=CONTACT)), "number_missing"),
     "new, nobody's": (New(BillFields()), "contact_missing"),
     "nothing paid": (
         NewPayment(INVOICE, CONTACT, date(2026, 1, 1), Decimal(0), ""),
@@ -283,7 +307,7 @@ def test_what_xero_could_not_take_is_said_before_it_is_sent(thing: Any, code: st
 
 
 def test_what_can_be_sent_is_not_hindered() -> None:
-    for thing in (
+    things: list[Change | New | NewPayment | NewContact] = [
         *(change(unit, was=Status.DRAFT) for unit in WRITTEN),
         change("reference", "url", "sent", reference="", url="", sent=False),
         change("status", "number", status=Status.VOID, number=""),
@@ -291,7 +315,8 @@ def test_what_can_be_sent_is_not_hindered() -> None:
         New(BILL),
         NewContact("1", "x" * 255),
         NewPayment(INVOICE, CONTACT, date(2026, 1, 1), Decimal("0.01"), ""),
-    ):
+    ]
+    for thing in things:
         assert what_hinders(thing) == ""
         assert BUILDERS[type(thing)]([thing]).body
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from tests.xero.books import Books, line, no_writing
 
@@ -104,6 +105,25 @@ def test_lines_keep_their_ids_and_those_taken_out_go(books: Books) -> None:
     assert after[1].remote_id not in {first.remote_id, second.remote_id, third.remote_id, ""}
     assert after[0].unit_amount == Decimal("12.3456")
     assert after[2] == first
+
+
+def test_a_tax_amount_typed_in_xero_stays_when_other_things_of_the_line_change(
+    books: Books,
+) -> None:
+    """I-21: somebody there made it 19.99 instead of 20.00."""
+    invoice = books.made(lines=(line(), line()))
+    before = books.bill(invoice)
+    typed = [
+        {"LineItemID": x.remote_id, **({"TaxAmount": 19.99} if n else {})}
+        for n, x in enumerate(before.lines)
+    ]
+    body = msgspec.json.encode({"Invoices": [{"InvoiceID": invoice, "LineItems": typed}]})
+    books.send(outgoing.Request("POST", "Invoices", outgoing.FOUR_PLACES, body))
+    now = books.bill(invoice)
+    assert now.lines[1].tax_amount == Decimal("19.99")
+    lines = tuple(replace(x, description="Said better") for x in now.lines)
+    assert books.change(invoice, "lines", bill=replace(now, lines=lines)).outcome is Outcome.DONE
+    assert books.bill(invoice) == replace(now, lines=lines)
 
 
 def test_what_is_taken_off_a_line_is_gone_in_xero(books: Books) -> None:
@@ -347,7 +367,7 @@ def test_nothing_is_sent_without_permission(books: Books, kind: str) -> None:
 @pytest.mark.parametrize("kind", REQUESTS)
 def test_a_consent_to_read_cannot_write_even_if_we_try(kind: str) -> None:
     books = Books(scopes=oauth.READ_SCOPES)
-    answer = books.send(REQUESTS[kind](BillFields(client=str(uuid4()), reference="x")))
+    answer = books.send(REQUESTS[kind](BillFields(number="7", client=str(uuid4()), reference="x")))
     assert answer.outcome is Outcome.LIMITED
     assert answer.problem is not None
     assert answer.problem.code == "write_permission_missing"

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from itertools import count
+from typing import Any
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -40,7 +41,9 @@ tracked = st.builds(TrackingFields, st.just("Region"), st.sampled_from(["North",
 def priced(draw: st.DrawFn) -> LineFields:
     """A line with numbers; a percentage off, an amount off, or neither."""
     off = draw(st.sampled_from(["", "discount_rate", "discount_amount"]))
-    discount = {off: draw(percents if off == "discount_rate" else amounts)} if off else {}
+    discount: dict[str, Any] = (
+        {off: draw(percents if off == "discount_rate" else amounts)} if off else {}
+    )
     return LineFields(
         description=draw(texts),
         quantity=draw(quantities),

@@ -370,6 +370,11 @@ CATALOGUE: dict[str, Entry] = {
             "Give the bill another number. A void invoice may still hold its own.",
         ),
         _refused(
+            "number_missing",
+            "A bill needs a number before it can go to Xero.",
+            "Give the bill a number.",
+        ),
+        _refused(
             "number_unfit",
             "Xero does not take this bill number.",
             "Use plain letters, digits and signs, and make it shorter.",

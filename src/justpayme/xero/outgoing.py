@@ -12,7 +12,7 @@ builder given such a thing raises that Problem. So one bad bill need not spoil a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -77,7 +77,8 @@ class Request:
 class Change:
     """A bill whose `units` go out to the invoice. `was`: the invoice's status in our words.
 
-    `base`: the invoice as Xero has it, by which we know what of a line was taken away.
+    `base`: the invoice as Xero has it, by which we know what of a line was changed or taken
+    away. Without one, lines are sent whole.
     """
 
     invoice_id: str
@@ -124,7 +125,7 @@ def what_hinders(thing: Change | New | NewPayment | NewContact) -> str:
     if isinstance(thing, Change):
         return _hinders_change(thing)
     if isinstance(thing, New):
-        return _hinders_lines(thing.bill) if thing.bill.client else "contact_missing"
+        return _hinders_new(thing.bill)
     if isinstance(thing, NewPayment):
         return "" if thing.amount > 0 else "payment_amount"
     fits = _tidy(thing.name) and len(_tidy(thing.name)) <= LONGEST_NAME
@@ -142,7 +143,16 @@ def _hinders_change(change: Change) -> str:
         return "contact_missing"
     if any(not getattr(bill, name) for name in units & _NEVER_EMPTY):
         return "cannot_be_empty"
-    return _hinders_lines(bill) if "lines" in units else ""
+    if "lines" not in units:
+        return ""
+    return _hinders_lines(bill) or _hinders_taken(bill, change.base)
+
+
+def _hinders_new(bill: BillFields) -> str:
+    """A number of its own is also how we find it again, if the answer gets lost."""
+    if not bill.client:
+        return "contact_missing"
+    return _hinders_lines(bill) if bill.number else "number_missing"
 
 
 def _hinders_lines(bill: BillFields) -> str:
@@ -150,6 +160,18 @@ def _hinders_lines(bill: BillFields) -> str:
     if bill.tax_mode is TaxMode.NONE:
         return ""
     return "tax_rate_unknown" if any(x.tax_type.endswith("%") for x in bill.lines) else ""
+
+
+def _hinders_taken(bill: BillFields, base: BillFields | None) -> str:
+    """An account or a tax type can be exchanged, but not taken away from a line."""
+    before = {x.remote_id: x for x in base.lines} if base else {}
+    for line in bill.lines:
+        had = before.get(line.remote_id) if line.remote_id and not _bare(line) else None
+        if had and had.account_code and not line.account_code:
+            return "account_missing"
+        if had and had.tax_type and not line.tax_type and bill.tax_mode is not TaxMode.NONE:
+            return "tax_rate_unknown"
+    return ""
 
 
 # https://developer.xero.com/documentation/api/accounting/invoices#post-invoices
@@ -225,8 +247,7 @@ def _changed(change: Change) -> Json:
     if "money" in units:
         row |= _money(bill)
     if "lines" in units:
-        before = {x.remote_id: x for x in change.base.lines if x.remote_id} if change.base else {}
-        row |= _lines(bill, before)
+        row |= _lines(bill, change.base)
     return row
 
 
@@ -241,7 +262,7 @@ def _created(new: New) -> Json:
             row[name] = _plain(value)
     if new.status == "DRAFT":
         row.pop("SentToContact", None)  # only what is approved can have been sent
-    return row | _money(bill) | _lines(bill, {}, new=True)
+    return row | _money(bill) | _lines(bill, None, new=True)
 
 
 def _money(bill: BillFields) -> Json:
@@ -249,23 +270,44 @@ def _money(bill: BillFields) -> Json:
     return row if bill.rate is None else row | {"CurrencyRate": _exact(bill.rate)}
 
 
-def _lines(bill: BillFields, before: Mapping[str, LineFields], *, new: bool = False) -> Json:
+def _lines(bill: BillFields, base: BillFields | None, *, new: bool = False) -> Json:
     """The whole unit: lines that are not named would be deleted (xero-facts 3.4)."""
+    before = {x.remote_id: x for x in base.lines} if base else {}
+    # A line without tax that names no tax type may get another one.
+    retaxed = bill.tax_mode is TaxMode.NONE or (base and base.tax_mode is not bill.tax_mode)
+    always = ("TaxType",) if retaxed else ()
     return {
         "LineAmountTypes": _TAX_MODE[bill.tax_mode],
-        "LineItems": [_line(x, None if new else before.get(x.remote_id), new) for x in bill.lines],
+        "LineItems": [
+            _whole(x) if new else _line(x, before.get(x.remote_id), always) for x in bill.lines
+        ],
     }
 
 
-def _line(line: LineFields, before: LineFields | None, new: bool) -> Json:
-    """One line. `before`: the same line in Xero. A line that loses its numbers is made anew,
-    because a number can't be taken away."""
+def _line(line: LineFields, before: LineFields | None, always: tuple[str, ...]) -> Json:
+    """One line of an invoice that is there. `before`: the same line in Xero, of which only what
+    changed is named (and `always`): the rest stays, also what we know nothing of, such as a tax
+    amount typed there (xero-facts 3.4). A line that loses its numbers is made anew, because a
+    number can't be taken away."""
+    row = _whole(line)
+    if not line.remote_id or (before and before.quantity is not None and _bare(line)):
+        return row
+    if before:
+        had = _whole(before)
+        row = {k: v for k, v in row.items() if k in always or had.get(k) != v}
+        row |= _taken_away(line, before)
+    return {"LineItemID": line.remote_id, **row}
+
+
+def _bare(line: LineFields) -> bool:
+    """Words only: Xero shows no account or tax for such a line."""
+    return line.quantity is None and line.unit_amount is None
+
+
+def _whole(line: LineFields) -> Json:
+    """All that a line says and Xero does not work out."""
     row: Json = {"Description": line.description}
-    bare = line.quantity is None and line.unit_amount is None
-    had_numbers = before is not None and before.quantity is not None
-    if line.remote_id and not new and not (bare and had_numbers):
-        row["LineItemID"] = line.remote_id
-    if bare:
+    if _bare(line):
         return row
     for name, number in (
         ("Quantity", line.quantity),
@@ -284,14 +326,11 @@ def _line(line: LineFields, before: LineFields | None, new: bool) -> Json:
             row[name] = text
     if line.tracking:
         row["Tracking"] = [{"Name": t.name, "Option": t.option} for t in line.tracking]
-    return row | _taken_away(line, before)
+    return row
 
 
-def _taken_away(line: LineFields, before: LineFields | None) -> Json:
-    """What the line in Xero has and ours has not: left out it would stay (assumed, xero-facts
-    3.4). A discount is taken away by one of nothing."""
-    if before is None:
-        return {}
+def _taken_away(line: LineFields, before: LineFields) -> Json:
+    """What the line in Xero has and ours has not. A discount goes by one of nothing."""
     row: Json = {}
     if line.discount_rate is None and line.discount_amount is None:
         if before.discount_rate is not None:
