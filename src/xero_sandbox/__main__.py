@@ -5,17 +5,20 @@ import ipaddress
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from xero_sandbox.app import create_app
+from xero_sandbox.app import Sandbox, create_app
 from xero_sandbox.clock import Clock
+from xero_sandbox.given import BadInput
 from xero_sandbox.limits import DAILY_CALLS, Allowance, Limits
 from xero_sandbox.oauth import App
 from xero_sandbox.seed import big_organisation, seed
 from xero_sandbox.store import Store
+from xero_sandbox.webhooks import check_address
 
 
 class QuietHandler(WSGIRequestHandler):
@@ -55,6 +58,8 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--invoices", type=int, help="add an organisation of so many invoices")
     parser.add_argument("--tier", choices=sorted(DAILY_CALLS), default="starter")
+    parser.add_argument("--webhook-url", help="address on this machine to send webhooks to")
+    parser.add_argument("--webhook-key", default="sandbox-webhook-key", help="their signing key")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--ready-file", type=Path, help="file to write the address into")
     return parser
@@ -83,6 +88,18 @@ def serve(server: BaseWSGIServer, store: Store, address: str, ready_file: Path |
     store.close()
 
 
+def subscribe(sandbox: Sandbox, options: argparse.Namespace) -> None:
+    """Send intent to receive to the address of the command line."""
+    sandbox.webhooks.subscribe({"url": options.webhook_url, "key": options.webhook_key})
+
+
+def deliver_for_ever(sandbox: Sandbox) -> None:
+    """Send webhooks as they come due."""
+    while True:
+        time.sleep(1)
+        sandbox.webhooks.deliver()
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run; 0 after a clean stop, 2 for a wrong command line."""
     parser = arguments()
@@ -94,6 +111,10 @@ def main(argv: list[str] | None = None) -> int:
         loopback = False
     if not loopback:
         parser.error("--host must be a loopback address such as 127.0.0.1")
+    try:
+        check_address(options.webhook_url or "http://127.0.0.1")
+    except BadInput as error:
+        parser.error(str(error))
     clock = Clock()
     store = open_store(options, clock)
     sandbox = create_app(
@@ -108,6 +129,9 @@ def main(argv: list[str] | None = None) -> int:
         limits=Limits(Allowance(day=DAILY_CALLS[options.tier])),
         latency=options.latency,
     )
+    if options.webhook_url:
+        threading.Timer(1, subscribe, (sandbox, options)).start()
+    threading.Thread(target=deliver_for_ever, args=(sandbox,), daemon=True).start()
     server = make_server(host, options.port, sandbox, threaded=True, request_handler=QuietHandler)
     shown = f"[{host}]" if ":" in host else host
     serve(server, store, f"http://{shown}:{server.server_port}", options.ready_file)

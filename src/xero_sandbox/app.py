@@ -6,7 +6,7 @@ All three hosts of real Xero (login, identity, api) are one address here.
 import gzip
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -41,6 +41,7 @@ from xero_sandbox.log import BODY_KEPT, MUTATING, Entry, RequestLog
 from xero_sandbox.oauth import App, Denied, Identity, OAuthError
 from xero_sandbox.rules import Refused
 from xero_sandbox.store import Ledger, Store
+from xero_sandbox.webhooks import Change, Post, Webhooks, post_it
 
 MAX_BODY = 10 * 1024 * 1024
 WORTH_GZIP = 256
@@ -55,12 +56,17 @@ def create_app(
     limits: Limits | None = None,
     latency: float = 0.0,
     sleep: Callable[[float], None] = time.sleep,
+    post: Post = post_it,
 ) -> "Sandbox":
     """Make the WSGI callable; mount it with ``httpx2.WSGITransport`` or serve it.
 
-    ``latency`` is slept before every API answer, in seconds, through ``sleep``.
+    ``latency`` is slept before every API answer, in seconds, through ``sleep``. ``post`` sends
+    webhooks.
     """
-    return Sandbox(store, clock or Clock(), app or App(), limits or Limits(), latency, sleep)
+    clock = clock or Clock()
+    sandbox = Sandbox(store, clock, app or App(), limits or Limits(), latency, sleep)
+    sandbox.webhooks.post = post
+    return sandbox
 
 
 class Sandbox:
@@ -85,6 +91,8 @@ class Sandbox:
         self.log = RequestLog()
         self.faults = Faults()
         self.late = Late()
+        self.webhooks = Webhooks(clock)
+        store.on_saved.append(self.changed)
         self.routes = Map(
             [
                 Rule("/identity/connect/authorize", endpoint=self.authorize),
@@ -112,6 +120,8 @@ class Sandbox:
                 Rule("/sandbox/clock", endpoint=self.clock_door, methods=["GET", "POST"]),
                 Rule("/sandbox/faults", endpoint=self.faults_door),
                 Rule("/sandbox/faults/<rule>", endpoint=self.drop_fault, methods=["DELETE"]),
+                Rule("/sandbox/webhooks", endpoint=self.webhooks_door),
+                Rule("/sandbox/webhooks/deliver", endpoint=self.deliver, methods=["POST"]),
                 Rule("/sandbox/limits", endpoint=self.set_limits, methods=["POST"]),
                 Rule("/sandbox/log", endpoint=self.show_log, methods=["GET"]),
                 Rule("/sandbox/late", endpoint=self.show_late, methods=["GET"]),
@@ -436,6 +446,25 @@ class Sandbox:
         """Remove one rule."""
         self.faults.remove(rule)
         return Response(b"", 204)
+
+    def changed(self, tenant_id: str, changes: Sequence[Change]) -> None:
+        """Something was saved: tell the webhooks, if the app is connected there."""
+        if any(c.tenant_id == tenant_id for c in self.identity.visible()):
+            self.webhooks.changed(tenant_id, changes)
+
+    def webhooks_door(self, request: Request) -> Response:
+        """GET tells the subscription and its deliveries, POST subscribes, DELETE forgets."""
+        if request.method == "POST":
+            return json_answer(self.webhooks.subscribe(body_of(request)), 201)
+        if request.method == "DELETE":
+            self.webhooks.drop()
+            return Response(b"", 204)
+        return json_answer(self.webhooks.shown())
+
+    def deliver(self, request: Request) -> Response:
+        """Send the webhooks that are due; a served sandbox does so every second by itself."""
+        self.webhooks.deliver()
+        return json_answer(self.webhooks.shown())
 
     def set_limits(self, request: Request) -> Response:
         """Change the allowance: minute, day, concurrent, app_minute; null lifts a limit."""

@@ -1,7 +1,6 @@
 """Credit notes, overpayments and prepayments: made, set against invoices, taken back (4.2).
 
-As in ``rules``, each function saves everything it changes or raises ``Refused``. An allocation
-moves the stamps of both documents.
+As in ``rules``, each function saves everything it changes or raises ``Refused``.
 """
 
 from datetime import date, datetime
@@ -19,7 +18,15 @@ from xero_sandbox.checks import (
     check_lock,
     payable,
 )
-from xero_sandbox.model import Allocation, CreditNote, Line, Organisation, Overpayment, Prepayment
+from xero_sandbox.model import (
+    Allocation,
+    CreditNote,
+    Invoice,
+    Line,
+    Organisation,
+    Overpayment,
+    Prepayment,
+)
 from xero_sandbox.rules import cents, found, open_contact, rate_for, settled, with_totals
 from xero_sandbox.store import Ledger, Store
 
@@ -50,7 +57,8 @@ def allocate(
         if credit.remaining == 0:
             credit = replace(credit, status="PAID", fully_paid_on=on)
         credited = invoice.amount_credited + part.amount
-        paid = settled(replace(invoice, amount_credited=credited, updated=now), on)
+        stamp = _stamp(ledger, invoice, now)
+        paid = settled(replace(invoice, amount_credited=credited, updated=stamp), on)
         store.save(ledger.organisation.id, credit, paid)
         return credit
 
@@ -71,9 +79,15 @@ def remove_allocation(
             credit, allocations=kept, status="AUTHORISED", fully_paid_on=None, updated=now
         )
         credited = invoice.amount_credited - part.amount
-        owed = replace(invoice, amount_credited=credited, fully_paid_on=None, updated=now)
+        stamp = _stamp(ledger, invoice, now)
+        owed = replace(invoice, amount_credited=credited, fully_paid_on=None, updated=stamp)
         store.save(ledger.organisation.id, free, settled(owed, part.date))
         return part
+
+
+def _stamp(ledger: Ledger, invoice: Invoice, now: datetime) -> datetime:
+    """UpdatedDateUTC of an invoice whose credits change: not documented, a switch."""
+    return now if ledger.organisation.switches.allocation_moves_stamp else invoice.updated
 
 
 def receive(

@@ -67,6 +67,7 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True):
     keep_good_siblings: bool = False
     reconciled_locked: bool = False
     expected_date_with_money: bool = False
+    allocation_moves_stamp: bool = True
     emails_allowed: bool = True
 
 

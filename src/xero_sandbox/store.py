@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -223,6 +223,7 @@ class Store:
         self.refresh_tokens: dict[str, RefreshToken] = {}
         self.settings: dict[str, Setting] = {}
         self.answers: dict[str, KeptAnswer] = {}
+        self.on_saved: list[Callable[[str, Sequence[tuple[Saved | None, Saved]]], None]] = []
         self._journal: list[tuple[Saved | None, Saved]] | None = None
         self._file = _open(path) if path else None
         if self._file:
@@ -241,12 +242,15 @@ class Store:
         """Add or replace records of one organisation: all of them or none."""
         with self.lock:
             ledger = self.ledgers[tenant_id]
+            changes = [(ledger.old(record), record) for record in records]
             if self._journal is None:
                 self._write(tenant_id, records)
             else:
-                self._journal += [(ledger.old(record), record) for record in records]
+                self._journal += changes
             for record in records:
                 _put(ledger, record)
+            if self._journal is None:
+                self._tell(tenant_id, changes)
 
     @contextmanager
     def together(self, tenant_id: str) -> Iterator[None]:
@@ -262,6 +266,7 @@ class Store:
                 yield
                 if outer is None:
                     self._write(tenant_id, [new for _, new in journal])
+                    self._tell(tenant_id, journal)
                 else:
                     outer += journal
             except BaseException:
@@ -270,6 +275,10 @@ class Store:
                 raise
             finally:
                 self._journal = outer
+
+    def _tell(self, tenant_id: str, changes: Sequence[tuple[Saved | None, Saved]]) -> None:
+        for told in self.on_saved:
+            told(tenant_id, changes)
 
     def move_organisation(self, tenant_id: str, new: Organisation) -> None:
         """Give an organisation another tenant id: what a reset of a demo company does (6.19)."""

@@ -205,6 +205,24 @@ def test_money_ahead_is_allocated_through_the_api(writer: Xero, plural: str) -> 
     assert writer.write("PUT", plural, {}).status_code == 501
 
 
+@pytest.mark.parametrize("moves", [True, False])
+def test_whether_an_allocation_moves_the_stamp_is_a_switch(
+    writer: Xero, clock: FrozenClock, moves: bool
+) -> None:
+    """11: not established."""
+    made = put(writer)
+    act(writer, "switch", allocation_moves_stamp=moves)
+    for action in ("allocate", "take back"):
+        before = read(writer, made)["UpdatedDateUTC"]
+        clock.advance(60)
+        if action == "allocate":
+            row = act(writer, "receive-overpayment", invoice=made["InvoiceID"], amount="5")
+        else:
+            given = {"credit": row["OverpaymentID"], "invoice": made["InvoiceID"]}
+            act(writer, "remove-allocation", **given)
+        assert (read(writer, made)["UpdatedDateUTC"] != before) == moves
+
+
 def test_money_ahead_is_refused_where_xero_would(writer: Xero) -> None:
     made, euro = put(writer), put(writer, CurrencyCode="EUR")
     who = {"contact": contact(writer).id}

@@ -1,0 +1,261 @@
+"""Webhooks: one address for the app, told what has changed in every organisation (5).
+
+    subscribe -> intent to receive -> ok -> failing (at once, then every 15 minutes) -> disabled
+                        |              ^________|  a 2xx                    (after 24 hours)
+                        +-> refused
+
+Events wait for 31 days and are sent in their order once the address answers again. Nothing here
+survives the process.
+"""
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import json
+import secrets
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import ProxyHandler, Request, build_opener
+
+import msgspec
+
+from xero_sandbox.clock import Clock
+from xero_sandbox.given import BadInput
+from xero_sandbox.model import Contact, Credit, CreditNote, Invoice
+from xero_sandbox.store import Saved
+
+Post = Callable[[str, bytes, str], int]
+"""Sends (address, body, signature) and returns the status; 0 when no answer came in time."""
+Change = tuple[Saved | None, Saved]
+LONGEST_ANSWER = 5
+RETRY_EVERY, GIVE_UP = timedelta(minutes=15), timedelta(hours=24)
+KEPT = timedelta(days=31)
+MOST_EVENTS = 100
+"""Events of one delivery; not documented by Xero."""
+API = "https://api.xero.com/api.xro/2.0"
+
+
+class Event(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """One change, as it is sent; it says nothing of what has changed."""
+
+    resource_url: str
+    resource_id: str
+    tenant_id: str
+    event_category: str
+    event_type: str
+    event_date_utc: str
+    data: dict[str, str] | None = None
+
+
+class Delivery(msgspec.Struct, kw_only=True):
+    """One POST and the status it got; 0 stands for none."""
+
+    time: datetime
+    first: int
+    last: int
+    events: int
+    good_signature: bool
+    status: int
+
+
+class Hook(msgspec.Struct, kw_only=True):
+    """The subscription. ``twice`` sends each delivery two times, ``backwards`` turns it round."""
+
+    url: str
+    key: str
+    twice: bool = False
+    backwards: bool = False
+    state: str = "new"
+    failing_since: datetime | None = None
+    next_try: datetime | None = None
+
+
+class Wanted(msgspec.Struct, forbid_unknown_fields=True):
+    """What a subscriber gives."""
+
+    url: str
+    key: str
+    twice: bool = False
+    backwards: bool = False
+
+
+class Webhooks:
+    """The app's subscription and the events that wait for it."""
+
+    def __init__(self, clock: Clock, post: Post | None = None) -> None:
+        self.clock = clock
+        self.post = post or post_it
+        self.hook: Hook | None = None
+        self.deliveries: deque[Delivery] = deque(maxlen=500)
+        self._lock = threading.Lock()
+        self._sending = threading.Lock()
+        self._waiting: list[tuple[int, datetime, Event]] = []
+        self._sequence = 0
+
+    def subscribe(self, body: object) -> Hook:
+        """Take an address and a key, and see whether it knows good signatures from bad ones."""
+        try:
+            wanted = msgspec.convert(body, Wanted)
+        except msgspec.ValidationError as error:
+            raise BadInput(str(error)) from error
+        check_address(wanted.url)
+        if not wanted.key:
+            raise BadInput("key: this is needed")
+        hook = Hook(**msgspec.structs.asdict(wanted))
+        with self._sending:
+            self.hook = hook
+            answers = [self._send([], good) == (200 if good else 401) for good in (True, False) * 2]
+            hook.state = "ok" if all(answers) else "refused"
+        return hook
+
+    def drop(self) -> None:
+        """Forget the subscription and all that waits."""
+        with self._lock:
+            self.hook = None
+            self._waiting.clear()
+
+    def shown(self) -> dict[str, Any]:
+        """The subscription, how many events wait, and the last deliveries, newest first."""
+        return {
+            "subscription": self.hook,
+            "waiting": len(self._waiting),
+            "deliveries": list(self.deliveries)[::-1],
+        }
+
+    def changed(self, tenant_id: str, changes: Sequence[Change]) -> None:
+        """Remember what was saved in a connected organisation: one event for each document."""
+        if self.hook is None:
+            return
+        now = self.clock.now()
+        seen: dict[str, Change] = {}
+        for old, new in changes:
+            seen[new.id] = (seen[new.id][0] if new.id in seen else old, new)
+        for old, new in seen.values():
+            event = event_of(tenant_id, old, new, now)
+            if event:
+                with self._lock:
+                    self._sequence += 1
+                    self._waiting.append((self._sequence, now, event))
+
+    def deliver(self) -> None:
+        """Send what is due; called again and again by whoever has the time.
+
+        Saving goes on meanwhile: the queue is not locked while an answer is waited for.
+        """
+        with self._sending:
+            now, hook = self.clock.now(), self.hook
+            with self._lock:
+                self._waiting = [row for row in self._waiting if now - row[1] < KEPT]
+            if hook is None or hook.state not in ("ok", "failing"):
+                return
+            if hook.next_try and now < hook.next_try:
+                return
+            while self._waiting and self._batch(hook, now):
+                continue
+
+    def _batch(self, hook: Hook, now: datetime) -> bool:
+        """One delivery, at once a second try; whether there may be another."""
+        rows = self._waiting[:MOST_EVENTS]
+        tries = 2 if hook.state == "ok" else 1
+        taken = any(200 <= self._send(rows, True) < 300 for _ in range(tries))
+        if taken:
+            with self._lock:
+                del self._waiting[: len(rows)]
+            hook.state, hook.failing_since, hook.next_try = "ok", None, None
+            if hook.twice:
+                self._send(rows, True)
+            return True
+        hook.failing_since = hook.failing_since or now
+        over = now - hook.failing_since >= GIVE_UP
+        hook.state, hook.next_try = ("disabled" if over else "failing"), now + RETRY_EVERY
+        return False
+
+    def _send(self, rows: Sequence[tuple[int, datetime, Event]], good: bool) -> int:
+        """POST one signed body; returns the status."""
+        hook = self.hook
+        if hook is None:
+            return 0
+        numbers = [number for number, _, _ in rows] or [0]
+        events = [event for _, _, event in (rows[::-1] if hook.backwards else rows)]
+        body = body_of(events, min(numbers), max(numbers))
+        status = self.post(hook.url, body, signature(hook.key if good else "no" + hook.key, body))
+        self.deliveries.append(
+            Delivery(
+                time=self.clock.now(),
+                first=min(numbers),
+                last=max(numbers),
+                events=len(events),
+                good_signature=good,
+                status=status,
+            )
+        )
+        return status
+
+
+def body_of(events: Sequence[Event], first: int, last: int) -> bytes:
+    """The payload; intent to receive has no events and zeros (5)."""
+    whole: dict[str, Any] = {
+        "events": [
+            {**msgspec.to_builtins(event), "tenantType": "ORGANISATION"} for event in events
+        ],
+        "lastEventSequence": last,
+        "firstEventSequence": first,
+        "entropy": secrets.token_hex(10).upper(),
+    }
+    return json.dumps(whole).encode()
+
+
+def signature(key: str, body: bytes) -> str:
+    """``x-xero-signature``: base64 of HMAC-SHA256 over the raw body (5)."""
+    return base64.b64encode(hmac.new(key.encode(), body, hashlib.sha256).digest()).decode()
+
+
+def event_of(tenant_id: str, old: Saved | None, new: Saved, now: datetime) -> Event | None:
+    """The event of one saved record; payments, settings and silent changes have none (5)."""
+    if not isinstance(new, Contact | Invoice | Credit):
+        return None
+    if old is not None and getattr(old, "updated", None) == new.updated:
+        return None
+    category, path = type(new).__name__.upper(), f"{type(new).__name__}s"
+    data = {"Type": new.type, "Status": new.status} if isinstance(new, CreditNote) else None
+    return Event(
+        resource_url=f"{API}/{path}/{new.id}",
+        resource_id=new.id,
+        tenant_id=tenant_id,
+        event_category=category,
+        event_type="UPDATE" if old else "CREATE",
+        event_date_utc=f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03d}",
+        data=data,
+    )
+
+
+def check_address(url: str) -> None:
+    """The sandbox talks to this machine only; real Xero insists on https."""
+    try:
+        parts = urlsplit(url)
+        host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname or ""
+        near = ipaddress.ip_address(host).is_loopback and parts.scheme in ("http", "https")
+    except ValueError:
+        near = False
+    if not near:
+        raise BadInput("url: an http address on this machine, such as http://127.0.0.1:8000/hook")
+
+
+def post_it(url: str, body: bytes, signed: str) -> int:
+    """Really send it; an answer counts within five seconds (5)."""
+    headers = {"Content-Type": "application/json; charset=utf-8", "x-xero-signature": signed}
+    request = Request(url, body, headers, method="POST")  # noqa: S310 - checked by check_address
+    try:
+        with build_opener(ProxyHandler({})).open(request, timeout=LONGEST_ANSWER) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        error.close()
+        return error.code
+    except OSError:
+        return 0
