@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,12 @@ from tests.generated import ROOT
 
 from justpayme.core.errors import Problem
 from justpayme.xero import translate, wire
+from justpayme.xero.answer import Answer, read
+from justpayme.xero.errors import TokenExpired
+from justpayme.xero.outgoing import Request
 
 FOLDER = Path(os.environ.get("JUSTPAYME_XERO_SPECS") or ROOT.parent / "shared/xero/specs")
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
 FILE = FOLDER / "xero_accounting.yaml"
 
 
@@ -36,6 +42,7 @@ READERS: dict[str, tuple[Any, Any, Callable[[Any], object]]] = {
     "Payments": (wire.Payment, wire.Payments, translate.to_payment),
     "CreditNotes": (wire.CreditNote, wire.CreditNotes, translate.to_credits),
     "Accounts": (wire.Account, wire.Accounts, msgspec.to_builtins),
+    "BrandingThemes": (wire.BrandingTheme, wire.BrandingThemes, msgspec.to_builtins),
     "TaxRates": (wire.TaxRate, wire.TaxRates, msgspec.to_builtins),
     "Organisations": (wire.Organisation, wire.Organisations, translate.to_organisation),
 }
@@ -81,6 +88,30 @@ def answers() -> Iterator[tuple[str, dict[str, Any]]]:
                     said = answer.get("content", {}).get("application/json", {}).get("example")
                     if isinstance(said, dict):
                         yield f"{method.upper()} {path} {status}", said
+
+
+WRITES = re.compile(r"(PUT|POST) /(Invoices|Payments|Contacts)(/\{\w+ID\})? (200|400)")
+
+
+def judged() -> dict[str, str]:
+    """Place -> what the answer to a write comes to, and what each element of it does."""
+    found = {}
+    for place, said in answers():
+        if match := WRITES.fullmatch(place):
+            method, plural, _, status = match.groups()
+            things = [{} for _ in said.get(plural) or said["Elements"]]
+            body = json.dumps({plural: things}).encode()
+            request = Request(method, plural, (), body)
+            headers = {"content-type": "application/json"}
+            answer = read(request, int(status), headers, json.dumps(said).encode(), NOW)
+            found[place] = _told(answer)
+    return found
+
+
+def _told(answer: Answer | TokenExpired) -> str:
+    assert isinstance(answer, Answer)
+    elements = ["taken" if e.ok else e.code() for e in answer.elements]
+    return " ".join([answer.outcome, *elements])
 
 
 def examples() -> list[Example]:

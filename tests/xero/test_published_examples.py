@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 from tests.generated import check_current
-from tests.xero.published import FILE, READERS, Example, envelopes, examples
+from tests.xero.published import FILE, READERS, Example, envelopes, examples, judged
 
 from justpayme.xero import wire
 
@@ -51,6 +51,25 @@ def test_every_object_is_read_but_those_listed(found: list[Example]) -> None:
 
 def test_every_whole_answer_is_read_but_those_listed(wholes: list[tuple[str, str, str]]) -> None:
     assert {place: trouble for place, _, trouble in wholes if trouble} == UNREADABLE_ANSWERS
+
+
+JUDGED = {
+    "PUT /Invoices 200": "done taken",
+    "POST /Invoices 200": "done taken",
+    "POST /Invoices/{InvoiceID} 200": "done taken",
+    "PUT /Contacts 200": "done taken",
+    "PUT /Contacts 400": "refused contact_exists",
+    "POST /Contacts 200": "unclear",  # no error, and the id of nothing
+    "POST /Contacts 400": "refused contact_exists",
+    "POST /Contacts/{ContactID} 200": "done taken",
+    "PUT /Payments 200": "refused payment_over_due",  # 200, and an error inside
+    "POST /Payments 200": "refused payment_over_due",
+    "POST /Payments/{PaymentID} 200": "done taken",
+}
+
+
+def test_every_answer_to_a_write_is_judged_as_it_is_meant() -> None:
+    assert judged() == JUDGED
 
 
 def test_every_kind_has_examples(found: list[Example]) -> None:
