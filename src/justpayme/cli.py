@@ -18,6 +18,7 @@ OWN = ("demo", "serve", "web", "worker", "sandbox", "test", "doctor", "secret", 
 ROOMS = {
     "sync": ("justpayme.sync.commands", "read from Xero now"),
     "verify": ("justpayme.sync.commands", "compare every bill with its Xero invoice"),
+    "explain": ("justpayme.sync.commands", "tell why a bill says what it says"),
     "export": ("justpayme.api.commands", "write bills as JSON or CSV"),
     "history": ("justpayme.bills.commands", "show a bill as it was, or check every history"),
     "user": ("justpayme.accounts.commands", "create a person"),

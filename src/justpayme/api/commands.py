@@ -14,13 +14,12 @@ from typing import TextIO
 from django.utils import timezone
 
 from justpayme.accounts import actions, security_log
-from justpayme.accounts.models import Business, Membership
+from justpayme.accounts.models import Membership
 from justpayme.api.export import export_bills
+from justpayme.api.terminal import HERE, find_business, find_member
 from justpayme.runtime.command import OK, Command, CommandError
 
 MAX_NAME = 100
-HERE = "command line"
-"""Where the security log says that it happened."""
 
 
 def _export_arguments(parser: ArgumentParser) -> None:
@@ -64,24 +63,6 @@ def _target(path: Path | None) -> Iterator[TextIO]:
         part.unlink(missing_ok=True)
 
 
-def find_business(wanted: str | None) -> Business:
-    """The business of this name or id; without one, the only business there is."""
-    found = Business.objects.order_by("id")
-    if wanted is not None:
-        by_id = found.filter(pk=int(wanted)) if wanted.isdecimal() else found.none()
-        found = by_id or found.filter(name=wanted)
-    matches = list(found[:2])
-    if len(matches) == 1:
-        return matches[0]
-    if not matches:
-        raise CommandError(
-            f"There is no business {wanted!r}."
-            if wanted
-            else "There is no business yet. Sign up first, or run `justpayme user create`."
-        )
-    raise CommandError("There are several businesses. Say which with --business and its id.")
-
-
 def _token_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--user", required=True, help="e-mail address of a member")
     parser.add_argument("--business", help="name or id; needed if there are several")
@@ -90,14 +71,7 @@ def _token_arguments(parser: ArgumentParser) -> None:
 
 
 def _create_token(options: Namespace) -> int:
-    business = find_business(options.business)
-    membership = (
-        Membership.objects.select_related("user", "business")
-        .filter(business=business, user__email=options.user.strip().lower())
-        .first()
-    )
-    if membership is None:
-        raise CommandError(f"{options.user} is not a member of {business.name}.")
+    membership = find_member(find_business(options.business), options.user)
     name = options.name.strip()
     if not 0 < len(name) <= MAX_NAME:
         raise CommandError(f"Give a --name of 1 to {MAX_NAME} characters.")

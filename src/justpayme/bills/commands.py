@@ -8,13 +8,11 @@ from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Q
 from django.utils import timezone
 
-from justpayme.api.commands import find_business
+from justpayme.api.terminal import find_bill, find_business
 from justpayme.bills import asof
 from justpayme.bills.asof import AsOf, NotYet
-from justpayme.bills.models import Bill
 from justpayme.bills.queries import Books, open_books
 from justpayme.core.bill import to_plain
 from justpayme.core.zones import zone
@@ -42,7 +40,7 @@ def _at_arguments(parser: ArgumentParser) -> None:
 
 def _at(options: Namespace) -> int:
     books = open_books(find_business(options.business), timezone.now())
-    bill = _find(books, options.bill)
+    bill = find_bill(books, options.bill)
     try:
         moment = asof.read_moment(options.moment, zone(books.business.time_zone))
         with snapshot():
@@ -55,20 +53,6 @@ def _at(options: Namespace) -> int:
     write = _write_json if options.json else _write_words
     write(past, books)
     return OK
-
-
-def _find(books: Books, text: str) -> Bill:
-    """The bill of this number, or of this id."""
-    rows = books.bills().order_by("id")
-    by_id = text.isascii() and text.isdigit()
-    found = list(rows.filter(number=text)[:2]) or list(
-        rows.filter(Q(pk=int(text[:18])) if by_id else Q(pk=None))
-    )
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise CommandError(f"Several bills have the number {text!r}. Give the id of one.", USAGE)
-    raise CommandError(f"{books.business.name} has no bill {text!r}.")
 
 
 def _time(value: datetime) -> str:

@@ -1,4 +1,4 @@
-"""`justpayme sync` and `justpayme verify`, for people at a terminal and for machines."""
+"""`justpayme sync`, `verify` and `explain`, for people at a terminal and for machines."""
 
 from __future__ import annotations
 
@@ -7,17 +7,27 @@ import json
 import sys
 import time
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
 
+from justpayme.api.terminal import add_reading, find_bill, find_business, say, sentences
+from justpayme.bills.queries import open_books
 from justpayme.core.errors import Problem
+from justpayme.core.explain import Told, key_dies
+from justpayme.core.zones import zone
 from justpayme.runtime.command import FAILED, OK, Command, CommandError
-from justpayme.sync import runs
+from justpayme.runtime.parts import serving_config
+from justpayme.sync import explaining, runs
 from justpayme.sync.clock import RealClock
+from justpayme.sync.explaining import Explained, Travelling
 from justpayme.sync.models import IN_USE, Connection, Run
 from justpayme.sync.verify import Report, verify
+from justpayme.web.format import exact, money
 
 PATIENCE_SECONDS = 600
 """How long `sync` waits for a run that is under way already."""
@@ -132,7 +142,122 @@ def _say_report(report: Report, *, as_json: bool) -> None:
         print(f"  and {report.drift - SHOWN} more (--json lists them all)")  # noqa: T201
 
 
+# --- explain -----------------------------------------------------------------------------------
+
+LONGEST_VALUE = 90
+
+
+def _explain_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("bill", metavar="BILL", help="its number, or its id")
+    parser.add_argument("--fresh", action="store_true", help="ask Xero for its invoice now")
+    add_reading(parser, "explain INV-0042 --fresh")
+
+
+def explain(args: Namespace) -> int:
+    """Tell what each book says of one bill, which rule applied, and what happens next."""
+    if args.fresh:
+        serving_config()
+    clock = RealClock()
+    books = open_books(find_business(args.business), clock.now())
+    bill = find_bill(books, args.bill)
+    with sentences():
+        found = explaining.explain_bill(bill, clock, fresh=args.fresh)
+    say(args, explaining.plain(found), "\n".join(_words(found, books.business.time_zone)))
+    return OK
+
+
+def _words(found: Explained, zone_name: str) -> Iterator[str]:
+    bill, tz = found.bill, zone(zone_name)
+
+    def when(at: datetime) -> str:
+        return exact(at, tz)
+
+    yield (
+        f"Bill {bill.number or bill.pk} for {bill.client.name}: {bill.status}, "
+        f"{money(bill.outstanding, bill.currency)} outstanding of "
+        f"{money(bill.total, bill.currency)}"
+    )
+    yield from _where(found, when)
+    yield from _units(found.told)
+    if found.travelling:
+        yield "On its way to Xero:"
+    for one in found.travelling:
+        yield from _way(one, bill.currency, when)
+    if found.conflicts:
+        yield "Overridden by Xero, ours is kept:"
+    for conflict in found.conflicts:
+        who = conflict.typed_by.shown_name if conflict.typed_by else "somebody"
+        typed = f", typed by {who} at {when(conflict.typed_at)}" if conflict.typed_at else ""
+        yield f"  conflict {conflict.pk}, {conflict.unit}{typed}"
+        yield f"    ours {_short(conflict.ours)}"
+        yield f"    Xero {_short(conflict.theirs)}"
+
+
+def _where(found: Explained, when: Any) -> Iterator[str]:
+    connection, link = found.connection, found.link
+    if connection is None:
+        yield "It exists only here: no invoice, and none on its way."
+        return
+    about = f"{connection.name} ({connection.get_direction_display()}, "
+    about += f"{connection.get_state_display()})"
+    if link is None:
+        yield f"It is not an invoice of {about} yet."
+        return
+    asked = "asked now" if found.fresh else f"as read at {when(link.read_at)}"
+    yield f"Xero invoice {link.invoice_id} of {about}, {asked}"
+    if connection.is_live and connection.next_due_at:
+        yield f"Next sync: {when(connection.next_due_at)}"
+
+
+def _units(told: tuple[Told, ...]) -> Iterator[str]:
+    for one in told:
+        if not one.quiet:
+            yield f"  {one.unit}: {one.words}"
+            for name in one.base:
+                values = (one.base[name], one.ours[name], one.xero[name])
+                if len({json.dumps(value, sort_keys=True) for value in values}) > 1:
+                    base, ours, xero = map(_short, values)
+                    yield f"    {name}: base {base} · here {ours} · Xero {xero}"
+    quiet = [one.unit for one in told if one.quiet]
+    if quiet:
+        yield f"  {', '.join(quiet)}: row 1: nobody changed them: they stay"
+
+
+def _way(one: Travelling, currency: str, when: Any) -> Iterator[str]:
+    item, sent = one.item, one.sent
+    about = f" of {money(one.amount, currency)}" if one.amount is not None else ""
+    units = f" ({', '.join(item.sent_units)})" if item.sent_units else ""
+    yield (
+        f"  item {item.pk}, {item.get_kind_display()}{about}{units}: "
+        f"{item.get_state_display()}, since {when(item.created_at)}"
+    )
+    if sent is not None:
+        yield (
+            f"    request {item.shipment_id}: sent {sent.attempts}×, first {when(sent.first_at)}, "
+            f"last {when(sent.last_at)}; Xero knows its key until {when(key_dies(sent))}"
+        )
+    if one.entry is not None:
+        yield f"    {one.entry.code}: {one.entry.sentence} {one.entry.remedy}"
+    if item.error_text:
+        yield f"    Xero said: {_short(item.error_text)}"
+    at = f", at {when(one.next.at)}" if one.next.at else ""
+    yield f"    next: {one.next.words}{at}"
+
+
+def _short(value: Any) -> str:
+    """A value in one line; what is cut off stands in `--json`."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = " ".join(text.split()) or "nothing"
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}… (all with --json)"
+
+
 COMMANDS = [
     Command("sync", "sync connected organisations now", _arguments, sync),
     Command("verify", "compare every bill with Xero, field by field", _arguments, check),
+    Command(
+        "explain",
+        "tell why a bill says what it says, and what happens next",
+        _explain_arguments,
+        explain,
+    ),
 ]
