@@ -70,7 +70,7 @@ def switch(sandbox: "Sandbox", ledger: Ledger, given: Given) -> Row:
     old = ledger.organisation
     try:
         new = msgspec.convert({**msgspec.to_builtins(old.switches), **wanted}, KnownSwitches)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeError) as error:
         raise BadInput(f"switch: {error}") from error
     switches = Switches(**asdict(new))
     sandbox.store.save(old.id, replace(old, switches=switches))

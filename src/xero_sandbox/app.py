@@ -178,7 +178,8 @@ class Sandbox:
         except Denied as denied:
             return denied_answer(denied)
         except (BadInput, BadRule, Refused) as error:
-            return json_answer({"error": str(error)}, 400)
+            text = str(error).encode(errors="replace").decode()
+            return json_answer({"error": text}, 400)
 
     def check_origin(self, request: Request) -> None:
         """Refuse forms posted from other sites to the pages and controls."""
@@ -471,7 +472,7 @@ class Sandbox:
         body = {**msgspec.structs.asdict(self.limits.allowance), **body_of(request)}
         try:
             self.limits.allowance = msgspec.convert(body, Allowance)
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, UnicodeError) as error:
             raise BadInput(str(error)) from error
         return json_answer(self.limits.allowance)
 

@@ -337,7 +337,7 @@ class Faults:
         """Check and add a rule given as JSON."""
         try:
             rule = msgspec.convert(body, Rule)
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, UnicodeError) as error:
             raise BadRule(str(error)) from error
         if rule.kind not in KINDS:
             raise BadRule(f"There is no fault '{rule.kind[:60]}'. There are: {', '.join(KINDS)}")

@@ -102,7 +102,7 @@ class Webhooks:
         """Take an address and a key, and see whether it knows good signatures from bad ones."""
         try:
             wanted = msgspec.convert(body, Wanted)
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, UnicodeError) as error:
             raise BadInput(str(error)) from error
         check_address(wanted.url)
         if not wanted.key:

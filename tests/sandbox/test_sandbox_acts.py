@@ -1,5 +1,6 @@
 """What the Xero user does by hand, and what Xero allows: xero-facts 3.2, 3.10, 3.11, 4.1, 4.2."""
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -278,3 +279,18 @@ def test_revoke_everything(connected: Xero) -> None:
     assert connected.get("Invoices").status_code == 403
     rows = connected.http.get("/sandbox/organisations").json()
     assert [r["connected"] for r in rows] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("act/switch", {"tenant": "Demo Company (UK)", "period_lock_date": "\ud800"}),
+        ("faults", {"kind": "\ud800"}),
+        ("limits", {"minute": "\ud800"}),
+        ("webhooks", {"url": "\ud800", "key": "k"}),
+    ],
+)
+def test_half_characters_are_bad_input(xero: Xero, path: str, body: dict[str, str]) -> None:
+    answer = xero.http.post(f"/sandbox/{path}", content=json.dumps(body))
+    assert answer.status_code == 400
+    assert answer.json()["error"]
