@@ -99,9 +99,9 @@ def judged() -> dict[str, str]:
     for place, said in answers():
         if match := WRITES.fullmatch(place):
             method, plural, _, status = match.groups()
-            things = [{} for _ in said.get(plural) or said["Elements"]]
-            body = json.dumps({plural: things}).encode()
-            request = Request(method, plural, (), body)
+            count = len(said.get(plural) or said["Elements"])
+            body = json.dumps({plural: [{}] * count}).encode()
+            request = Request("PUT" if method == "PUT" else "POST", plural, (), body)
             headers = {"content-type": "application/json"}
             answer = read(request, int(status), headers, json.dumps(said).encode(), NOW)
             found[place] = _told(answer)

@@ -59,21 +59,20 @@ FIELDS = {"reference": lambda row: row.reference, "type": lambda row: row.type}
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_hostile_reference_finds_its_payment_and_no_other(books: Books, text: str) -> None:
-    one = books.made()
-    paid = books.pay(one, "1.00", text)
-    books.pay(one, "1.00", text + "!")
-    books.pay(one, "1.00", "plain")
-    assert [p.payment_id for p in books.client.payments_by_reference([text])] == [paid]
+def test_a_hostile_number_finds_its_contact_and_no_other(books: Books, text: str) -> None:
+    """Archived ones too."""
+    text = text.strip()
+    new = [NewContact(text, "Vera"), NewContact(text + "!", "Bob"), NewContact("plain", "Alice")]
+    made = [e.id for e in books.send(outgoing.create_contacts(new)).elements]
+    books.act("archive-contact", contact=made[0])
+    (found,) = books.client.contacts_by_number([text, "nobody's", ""])
+    assert (found.contact_id, found.contact_number) == (made[0], text)
+    assert translate.to_client(found).archived
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_a_hostile_reference_finds_its_invoice_and_no_other(books: Books, text: str) -> None:
-    one, _ = books.made(reference=text.strip()), books.made(reference="plain")
-    assert ids(books.client.invoices_by_reference([text.strip()])) == {one}
-
-
-@pytest.mark.parametrize("number", ["JPM-1", "a,b", ' "q" \\ ', "x&page=2#y", "INV 7 %2C"])
+@pytest.mark.parametrize(
+    "number", ["JPM-1", "a,b", ' "q",\\ ', "x&page=2#y", "INV 7 %2C", '\\" OR Type=="ACCPAY", \'']
+)
 def test_invoices_are_found_by_number_in_any_state(books: Books, number: str) -> None:
     """Also with a comma in it, which would be two in a list."""
     one = books.made(number=number.strip())
@@ -108,16 +107,8 @@ def test_every_question_for_invoices_is_for_sales_only() -> None:
     xero = Xero(ok(page([])))
     client = xero.client()
     client.invoices_by_number(["a,b", "c"])
-    client.invoices_by_reference(["d"])
-    client.invoices_marked("JPM-0123456789")
-    assert len(xero.asked) == 4
+    assert len(xero.asked) == 2
     assert all(a.url.params["where"].startswith('Type=="ACCREC"') for a in xero.asked)
-
-
-def test_an_invoice_is_found_by_a_marker_whatever_stands_around_it(books: Books) -> None:
-    one = books.made(reference='x\\"y\n (JPM-0123456789)')
-    books.made(reference="(JPM-9999999999)")
-    assert ids(books.client.invoices_marked("JPM-0123456789")) == {one}
 
 
 def test_payments_of_an_invoice_are_found_deleted_ones_too(books: Books) -> None:
@@ -129,31 +120,13 @@ def test_payments_of_an_invoice_are_found_deleted_ones_too(books: Books) -> None
     assert found.keys() == {kept, gone}
     assert [translate.to_payment(found[p]).live for p in (kept, gone)] == [True, False]
     assert translate.to_payment(found[gone]).reference == '"\\'
-    again = books.client.payments_by_id([gone, kept, gone, INVOICE_ID])
-    assert {p.payment_id for p in again} == {kept, gone}
 
 
 def test_an_id_that_is_none_never_reaches_a_filter(books: Books) -> None:
-    for call in (books.client.payments_by_id, books.client.payments_by_invoice):
-        with pytest.raises(ValueError, match="badly formed"):
-            call(['") OR 1==1'])
+    with pytest.raises(ValueError, match="badly formed"):
+        books.client.payments_by_invoice(['") OR 1==1'])
     assert books.xero.counts().get("total", 0) == 0
     assert guid(INVOICE_ID.upper()) == f'guid("{INVOICE_ID}")'
-
-
-@pytest.mark.parametrize("number", ["jpm:7", 'n"o\\m', "Ł,ó"])
-def test_contacts_are_found_by_number_archived_ones_too(books: Books, number: str) -> None:
-    (made,) = books.send(outgoing.create_contacts([NewContact(number, "Vera")])).elements
-    books.act("archive-contact", contact=made.id)
-    (found,) = books.client.contacts_by_number([number, "nobody's", ""])
-    assert (found.contact_id, found.contact_number) == (made.id, number)
-    assert translate.to_client(found).archived
-
-
-def test_contacts_are_found_by_id_archived_ones_too(books: Books) -> None:
-    one, two = books.contact(0), books.contact(1)
-    books.act("archive-contact", contact=one)
-    assert {c.contact_id for c in books.client.contacts_by_id([one, two, INVOICE_ID])} == {one, two}
 
 
 def test_many_numbers_are_asked_for_in_addresses_that_fit() -> None:
@@ -210,5 +183,5 @@ def test_every_read_of_the_client_is_tried_here() -> None:
     client = client_module.XeroClient
     public = [n for n, f in vars(client).items() if callable(f) and not n.startswith("_")]
     reads = [n for n in public if f"def {n}(" in source]
-    assert len(reads) > 15
+    assert len(reads) > 12
     assert [n for n in reads if f".{n}(" not in tests] == []

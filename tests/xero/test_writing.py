@@ -206,14 +206,14 @@ def test_a_payment_is_recorded_and_removed(books: Books) -> None:
     assert (payment.remote_id, payment.amount) == (paid, Decimal("120.01"))
     assert payment.on == date(2026, 11, 20)
     assert payment.reference == "Thanks “ł” (JPM-0123456789)"
-    (whole,) = books.client.payments_by_id([paid])
+    (whole,) = books.client.payments_by_invoice([invoice])
     facts = translate.to_payment(whole)
     assert facts.account_id == books.account()
     assert (facts.on, facts.reference) == (payment.on, payment.reference)
     answer = books.send(outgoing.delete_payment(paid))
     assert (answer.outcome, answer.elements[0].id) == (Outcome.DONE, paid)
     assert books.bill(invoice).payments == ()
-    assert not translate.to_payment(books.client.payments_by_id([paid])[0]).live
+    assert not translate.to_payment(books.client.payments_by_invoice([invoice])[0]).live
 
 
 def test_two_equal_payments_are_two(books: Books) -> None:

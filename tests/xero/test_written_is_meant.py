@@ -136,7 +136,7 @@ def made(bill: BillFields, status: str) -> str:
     return answer.elements[0].id
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(bills(), st.sampled_from(["AUTHORISED", "DRAFT"]), st.booleans())
 def test_a_new_bill_reads_back_as_it_was_meant(bill: BillFields, status: str, sent: bool) -> None:
     found = BOOKS.bill(made(replace(bill, sent=sent), status))
@@ -171,7 +171,7 @@ def edited(draw: st.DrawFn, before: tuple[LineFields, ...]) -> tuple[LineFields,
     return tuple(draw(st.permutations([*kept, *new]))) or before
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(bills(), bills(), UNITS, st.data())
 def test_an_edit_reads_back_as_it_was_meant_and_all_else_as_it_was(
     first: BillFields, second: BillFields, units: set[str], data: st.DataObject

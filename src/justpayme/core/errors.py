@@ -246,14 +246,6 @@ CATALOGUE: dict[str, Entry] = {
             link=_XERO,
         ),
         Entry(
-            "overwritten_by_xero",
-            Next.PERSON,
-            "While your edit waited, the same thing was changed in Xero.",
-            "Xero's value stands, and yours is kept beside it.",
-            "Send yours to Xero, or keep Xero's.",
-            fixer="you",
-        ),
-        Entry(
             "contact_like_this",
             Next.PERSON,
             "Xero has a contact that looks like this client.",

@@ -11,7 +11,7 @@ the first thing it does is to ask `may_write`, which refuses unless told otherwi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
@@ -188,25 +188,13 @@ class XeroClient:
         listed = [n for n in wanted if n and "," not in n and n == n.strip()]
         found: list[msgspec.Raw] = []
         for some in _lists(listed):
-            found += self._invoices_where(ACCREC, {"InvoiceNumbers": ",".join(some)})
+            found += self._numbered(ACCREC, {"InvoiceNumbers": ",".join(some)})
         for number in wanted.keys() - set(listed) - {""}:
-            found += self._invoices_where(f"{ACCREC} AND InvoiceNumber=={quoted(number)}")
+            found += self._numbered(f"{ACCREC} AND InvoiceNumber=={quoted(number)}", {})
         return tuple(found)
 
-    def invoices_by_reference(self, references: Iterable[str]) -> tuple[msgspec.Raw, ...]:
-        """Sales invoices with exactly these references, void and deleted ones too. One call
-        for each: Xero's filter has no quick "or" here (xero-facts 3.1)."""
-        wheres = [f"{ACCREC} AND Reference=={quoted(r)}" for r in dict.fromkeys(references) if r]
-        return tuple(row for where in wheres for row in self._invoices_where(where))
-
-    def invoices_marked(self, marker: str) -> tuple[msgspec.Raw, ...]:
-        """Sales invoices whose number or reference holds the marker, whatever else is in it."""
-        return self._invoices_where(ACCREC, {"searchTerm": marker})
-
-    def _invoices_where(
-        self, where: str, more: Mapping[str, str] | None = None
-    ) -> tuple[msgspec.Raw, ...]:
-        params = {"where": where, "unitdp": "4", "order": "InvoiceID ASC", **(more or {})}
+    def _numbered(self, where: str, numbers: Mapping[str, str]) -> tuple[msgspec.Raw, ...]:
+        params = {"where": where, "unitdp": "4", "order": "InvoiceID ASC", **numbers}
         return self._every(wire.Invoices, "Invoices", params)
 
     # https://developer.xero.com/documentation/api/accounting/contacts
@@ -215,23 +203,17 @@ class XeroClient:
         params = {"includeArchived": "true", "order": _order("ContactID", by_id)}
         return self._page(wire.Contacts, "Contacts", page, since, params)
 
-    def contacts_by_id(self, ids: Sequence[str]) -> tuple[wire.Contact, ...]:
-        """These contacts, archived ones too. Those that are unknown are missing."""
-        found: list[wire.Contact] = []
-        for some in _lists(dict.fromkeys(ids)):
-            found += self._contacts_where({"IDs": ",".join(some)})
-        return tuple(found)
-
     def contacts_by_number(self, numbers: Iterable[str]) -> tuple[wire.Contact, ...]:
         """Contacts that have these ContactNumbers, archived ones too. One call for each."""
         found: list[wire.Contact] = []
         for number in dict.fromkeys(n for n in numbers if n):
-            found += self._contacts_where({"where": f"ContactNumber=={quoted(number)}"})
+            params = {
+                "where": f"ContactNumber=={quoted(number)}",
+                "includeArchived": "true",
+                "order": "ContactID ASC",
+            }
+            found += self._every(wire.Contacts, "Contacts", params)
         return tuple(found)
-
-    def _contacts_where(self, params: Mapping[str, str]) -> tuple[wire.Contact, ...]:
-        archived = {"includeArchived": "true", "order": "ContactID ASC"}
-        return self._every(wire.Contacts, "Contacts", {**archived, **params})
 
     # https://developer.xero.com/documentation/api/accounting/payments
     def payments(
@@ -249,28 +231,15 @@ class XeroClient:
         }
         return self._page(wire.Payments, "Payments", page, since, params, dates, shorter)
 
-    def payments_by_id(self, ids: Iterable[str]) -> tuple[wire.Payment, ...]:
-        """These payments, deleted ones too; one call for each. Unknown ones are missing."""
-        return self._payments_where(f"PaymentID=={guid(one)}" for one in dict.fromkeys(ids))
-
     def payments_by_invoice(self, ids: Iterable[str]) -> tuple[wire.Payment, ...]:
         """All payments of these invoices, deleted ones too; one call for each invoice.
 
         The way to look for a marker: nothing that anybody typed is part of the question.
         """
-        wheres = (f"Invoice.InvoiceID=={guid(one)}" for one in dict.fromkeys(ids))
-        return self._payments_where(wheres)
-
-    def payments_by_reference(self, references: Iterable[str]) -> tuple[wire.Payment, ...]:
-        """Payments with exactly these references, deleted ones too; one call for each."""
-        wheres = (f"Reference=={quoted(r)}" for r in dict.fromkeys(references) if r)
-        return self._payments_where(wheres)
-
-    def _payments_where(self, wheres: Iterable[str]) -> tuple[wire.Payment, ...]:
         found: list[wire.Payment] = []
-        for where in wheres:
+        for one in dict.fromkeys(ids):
             params = {
-                "where": f'PaymentType=="ACCRECPAYMENT" AND {where}',
+                "where": f'PaymentType=="ACCRECPAYMENT" AND Invoice.InvoiceID=={guid(one)}',
                 "order": "PaymentID ASC",
             }
             found += self._every(wire.Payments, "Payments", params)
