@@ -193,8 +193,9 @@ class Plan:
     @property
     def marks(self) -> dict[str, str]:
         """Key -> mark of every item, and of the terms: what a form carries to tell later what
-        changed."""
-        return {TERMS: _digest(_plain(self.terms))[:8]} | {i.key: i.mark for i in self.items}
+        changed. Contacts are left out: they come and go with the ticks."""
+        lasting = (item for item in self.items if item.kind is not Kind.CONTACT)
+        return {TERMS: _digest(_plain(self.terms))[:8]} | {i.key: i.mark for i in lasting}
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +213,13 @@ class Difference:
 
 def difference(shown: Mapping[str, str], plan: Plan) -> Difference:
     """What is new, changed or gone since `shown` (the marks of an earlier plan)."""
+    now = plan.marks
+    items = [item for item in plan.items if item.key in now]
     return Difference(
-        new=tuple(i for i in plan.items if i.key not in shown),
-        changed=tuple(i for i in plan.items if i.key in shown and shown[i.key] != i.mark),
-        gone=len(set(shown) - set(plan.marks)),
-        terms=shown.get(TERMS) != plan.marks[TERMS],
+        new=tuple(i for i in items if i.key not in shown),
+        changed=tuple(i for i in items if i.key in shown and shown[i.key] != i.mark),
+        gone=len(set(shown) - set(now)),
+        terms=shown.get(TERMS) != now[TERMS],
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import structlog
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -26,12 +27,15 @@ from justpayme.accounts.access import (
 )
 from justpayme.accounts.security_log import address_of
 from justpayme.core.errors import CATALOGUE, Problem
-from justpayme.integrations import actions, queries, shown
+from justpayme.integrations import actions, defaults, queries, shown
 from justpayme.integrations.direction import leaving
 from justpayme.integrations.forms import ChooseForm, SettingsForm
 from justpayme.integrations.shown_lists import shown_defaults
+from justpayme.sync.clock import RealClock
 from justpayme.sync.models import Connection, Run
 from justpayme.web.views import safe_next
+
+log = structlog.get_logger(__name__)
 
 State = Connection.State
 RUNS_SHOWN = 5
@@ -173,6 +177,7 @@ def _after_consent(request: BusinessRequest, consent: actions.Consent) -> HttpRe
     the only one, or to the picker."""
     errand = consent.errand
     if errand.purpose is actions.Purpose.WRITE:
+        _refresh_lists(request, errand.pk)
         return redirect("integrations:preview", pk=errand.pk)
     for connection in consent.healed:
         messages.success(request, f"Reconnected {connection.name}. Every setting is as it was.")
@@ -186,6 +191,16 @@ def _after_consent(request: BusinessRequest, consent: actions.Consent) -> HttpRe
         return redirect("integrations:choose")
     messages.info(request, "Every organisation that Xero gave is already connected.")
     return redirect("integrations:index")
+
+
+def _refresh_lists(request: BusinessRequest, pk: int) -> None:
+    """The defaults are chosen next, so have Xero's lists as they are now. At best: the page of
+    the defaults says when something is missing, and has a button."""
+    row = connection_of(request, pk)
+    try:
+        defaults.refresh_lists(by=request.membership, connection=row, clock=RealClock())
+    except (Problem, actions.NotPossible) as failed:
+        log.warning("lists_not_refreshed", connection=pk, why=str(failed))
 
 
 def _choose_only(request: BusinessRequest, connection: Connection) -> HttpResponse:
