@@ -32,6 +32,12 @@ FLOORS: tuple[tuple[str, int], ...] = (
     ("justpayme.sync", EDGES),
     ("justpayme.sync.*", ENGINE),
     ("justpayme.*.actions", ACTIONS),
+    # The parts of the verbs of bills.
+    ("justpayme.bills.acting", ACTIONS),
+    ("justpayme.bills.deciding", ACTIONS),
+    ("justpayme.bills.filling", ACTIONS),
+    ("justpayme.bills.held", ACTIONS),
+    ("justpayme.bills.receiving", ACTIONS),
     ("justpayme.integrations.plan", EDGES),
     ("justpayme.integrations.candidates", EDGES),
     ("justpayme.integrations.defaults", ACTIONS),

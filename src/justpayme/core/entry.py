@@ -38,13 +38,21 @@ LENGTHS = {
     "number": 255,
     "reference": 255,
     "description": 4000,
+    "tax_type": 50,
+    "account_code": 10,
+    "branding_theme": 36,
+    "url": 2000,
 }
 """Characters each text may have: Xero's own limits, so a bill made here also fits there."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineEntry:
-    """One line as entered. `line_id` names the stored line it replaces, if it replaces one."""
+    """One line as entered. `line_id` names the stored line it replaces, if it replaces one.
+
+    `tax_type` and `account_code` are Xero's; empty: the line's own, else as is usual. A chosen
+    `tax_type` says the rate, and `tax_rate` is not looked at.
+    """
 
     description: str = ""
     quantity: Decimal = Decimal(1)
@@ -52,6 +60,8 @@ class LineEntry:
     discount_rate: Decimal = ZERO
     tax_rate: Decimal = ZERO
     line_id: int | None = None
+    tax_type: str = ""
+    account_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,10 @@ class BillEntry:
     due_on: date | None = None
     tax_mode: TaxMode = TaxMode.EXCLUSIVE
     lines: tuple[LineEntry, ...] = ()
+    expected_on: date | None = None
+    branding_theme: str = ""
+    url: str = ""
+    sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +130,12 @@ def payment_problems(
 
 def bill_problems(entry: BillEntry, currencies: Mapping[str, int]) -> Problems:
     """What is wrong with a bill. `currencies` maps each known code to its decimals."""
-    found = _texts(entry, ("number", "reference"))
+    found = _texts(entry, ("number", "reference", "branding_theme", "url"))
     found |= _day(entry.issued_on, "issued_on", "the bill is issued")
+    if entry.expected_on is not None:
+        found |= _day(entry.expected_on, "expected_on", "the money is expected")
+    if entry.url and "url" not in found and not _looks_like_address(entry.url):
+        found["url"] = "Enter a web address that begins with https://, or leave it empty."
     if entry.due_on is not None:
         found |= _day(entry.due_on, "due_on", "the bill is due")
         if entry.issued_on and entry.due_on < entry.issued_on and "due_on" not in found:
@@ -141,7 +159,7 @@ def _lines(lines: tuple[LineEntry, ...]) -> Problems:
 
 
 def _line(line: LineEntry) -> Problems:
-    found = _texts(line, ("description",))
+    found = _texts(line, ("description", "tax_type", "account_code"))
     if not line.description.strip():
         found["description"] = "Say what this line is for."
     found |= _number(line.quantity, "quantity", ZERO, QUANTITY_BELOW, "Quantity")
@@ -195,6 +213,11 @@ def _decimals(value: Decimal) -> int:
 
 def _too_fine(digits: int) -> str:
     return f"Use {digits} decimals or fewer." if digits else "Use whole numbers."
+
+
+def _looks_like_address(text: str) -> bool:
+    plain = not any(c.isspace() for c in text)
+    return plain and bool(re.match(r"https?://[^/?#]+\.[^/?#]+", text))
 
 
 def _looks_like_email(text: str) -> bool:

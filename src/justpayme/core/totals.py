@@ -1,8 +1,8 @@
 """What a bill made here adds up to.
 
-Only for bills that no organisation owns: totals that came from Xero are kept as sent and
-never recomputed (I-12). The rules are Xero's, so that a bill made here and the same invoice
-made there agree to the penny:
+Totals that came from Xero are kept as sent and never recomputed (I-12), and so is a line whose
+numbers nobody changed (`PricedLine.known`). The rules are Xero's, so that a bill made here and
+the same invoice made there agree to the penny:
 
 - a line's amount is quantity x price, less its discount, rounded to the currency's digits;
 - tax is worked out per line, rounded half away from zero, and then summed
@@ -23,23 +23,27 @@ PRECISION = 60
 
 
 @dataclass(frozen=True, slots=True)
-class PricedLine:
-    """What a line's amount is made from. `discount_rate` and `tax_rate` are percentages."""
-
-    quantity: Decimal
-    unit_amount: Decimal
-    discount_rate: Decimal = ZERO
-    discount_amount: Decimal = ZERO
-    tax_rate: Decimal = ZERO
-
-
-@dataclass(frozen=True, slots=True)
 class LineTotals:
     """One line worked out. `amount` includes the tax when the bill's amounts do."""
 
     amount: Decimal
     tax: Decimal
     discount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PricedLine:
+    """What a line's amount is made from. `discount_rate` and `tax_rate` are percentages.
+
+    `known`: amount and tax of a line that came from Xero and was not changed.
+    """
+
+    quantity: Decimal
+    unit_amount: Decimal
+    discount_rate: Decimal = ZERO
+    discount_amount: Decimal = ZERO
+    tax_rate: Decimal = ZERO
+    known: tuple[Decimal, Decimal] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,11 @@ def add_up(lines: Iterable[PricedLine], mode: TaxMode, digits: int) -> Totals:
 def _line(line: PricedLine, mode: TaxMode, digits: int) -> LineTotals:
     full = line.quantity * line.unit_amount
     amount = full * (HUNDRED - line.discount_rate) / HUNDRED - line.discount_amount
-    rounded = to_digits(amount, digits)
-    tax = tax_of(rounded, line.tax_rate, mode, digits)
+    if line.known is not None:
+        rounded, tax = line.known
+    else:
+        rounded = to_digits(amount, digits)
+        tax = tax_of(rounded, line.tax_rate, mode, digits)
     return LineTotals(rounded, tax, to_digits(full, digits) - rounded)
 
 
