@@ -122,8 +122,8 @@ class BillFields:
     payments: tuple[PaidFields, ...] = field(default=())
 
     def take(self, other: BillFields, names: tuple[str, ...]) -> BillFields:
-        """A copy with the named fields taken from `other`."""
-        return replace(self, **{name: getattr(other, name) for name in names})
+        """The same with the named fields taken from `other`."""
+        return replace(self, **{n: getattr(other, n) for n in names}) if names else self
 
     def differing(self, other: BillFields) -> tuple[str, ...]:
         """The names of the fields whose values differ, in declaration order."""

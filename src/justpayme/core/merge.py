@@ -94,8 +94,7 @@ def merge(
             outgoing.append(unit)  # row 3
         elif ours_changed:
             conflicts.append(Conflict(unit, local, remote))  # row 5, or ours can't go out
-    kept = tuple(name for unit in outgoing for name in UNITS[unit])
-    bill = remote.take(ours, kept) if kept else remote
+    bill = remote.take(ours, _names(outgoing))
     taken = tuple(u for u in UNITS if u not in outgoing and not _same(local, remote, u))
     return Merge(bill, remote, tuple(outgoing), tuple(conflicts), taken)
 
@@ -110,13 +109,15 @@ def _recognised(
     """The base and our row once our own writes are recognised in Xero's version (row 13)."""
     if sent is None:
         return base, local
-    for unit in seen:
-        base = base.take(remote, UNITS[unit])
-        if _says(local, sent, unit, _GIVEN):
-            local = local.take(remote, UNITS[unit])
-        elif unit == "lines" and len(sent.lines) == len(remote.lines):
-            local = replace(local, lines=_with_ids(local.lines, sent.lines, remote.lines))
-    return base, local
+    own = frozenset(seen)
+    settled = frozenset(unit for unit in own if _says(local, sent, unit, _GIVEN))
+    if "lines" in own - settled and len(sent.lines) == len(remote.lines):
+        local = replace(local, lines=_with_ids(local.lines, sent.lines, remote.lines))
+    return base.take(remote, _names(own)), local.take(remote, _names(settled))
+
+
+def _names(units: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name for unit in units for name in UNITS[unit])
 
 
 def arrived(remote: BillFields, sent: BillFields, units: Iterable[str]) -> frozenset[str]:

@@ -12,12 +12,22 @@ from justpayme.runtime.command import FAILED, Command, CommandError
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 HINT = "apt-get install chromium fonts-dejavu"
 WORKERS = 2
+FULL = {
+    "JUSTPAYME_EXAMPLES": "1000000",
+    "JUSTPAYME_HISTORIES": "1000000",
+    "JUSTPAYME_OWN_WRITES": "200000",
+    "JUSTPAYME_SEEDS": "10000",
+}
+"""How many random cases of each kind a full run has: 1,000,000 merges, and as many pushes."""
+FULL_TIMEOUT = 3600
+"""Seconds for one test of a full run."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """One of ours; all others go to pytest."""
+    """Ours; all others go to pytest."""
     parser.add_argument("--browser", action="store_true", help="also the tests in a real browser")
-    parser.usage = "justpayme test [--browser] [pytest arguments]"
+    parser.add_argument("--full", action="store_true", help="the laws with all random cases")
+    parser.usage = "justpayme test [--browser] [--full] [pytest arguments]"
 
 
 def run(arguments: Namespace) -> int:
@@ -26,10 +36,14 @@ def run(arguments: Namespace) -> int:
     if arguments.browser and not any(map(shutil.which, BROWSERS)):
         raise CommandError(f"No Chromium was found for the browser tests. Install it: {HINT}")
     command = [sys.executable, "-m", "pytest", *selection(arguments.browser, arguments.rest)]
+    environment = dict(os.environ)
+    if arguments.full:
+        command.append(f"--timeout={FULL_TIMEOUT}")
+        environment = FULL | environment
     if not arguments.browser:
         print("justpayme: without the browser tests; `test --browser` runs them", file=sys.stderr)
     try:
-        done = subprocess.run(command, cwd=root, check=False)
+        done = subprocess.run(command, cwd=root, env=environment, check=False)
     except KeyboardInterrupt:
         return 130
     return min(done.returncode, FAILED)
