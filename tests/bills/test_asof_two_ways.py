@@ -14,7 +14,7 @@ from django.db import transaction
 from tests.bills.given import HOSTILE
 from tests.bills.test_asof import Diary, note_all, xero_acts
 from tests.fixtures.xero import Xero
-from tests.sync.given import pay, unpay
+from tests.sync.given import invoice_of, open_bill, pay, unpay
 from tests.sync.hands import bill_of, sales
 
 from justpayme.bills.models import Bill, HistoryEntry, Payment
@@ -119,3 +119,56 @@ def test_every_past_moment_of_bills_that_go_both_ways_is_rebuilt(
     assert OutboxItem.objects.filter(state=OutboxItem.State.DONE).exists()
     assert HistoryEntry.objects.filter(source=HistoryEntry.Source.WRITE_BACK).exists()
     assert Conflict.objects.count() < 100
+
+
+# --- what the history says of what was sent ------------------------------------------------------
+
+
+def sent_entries(bill: Bill) -> list[HistoryEntry]:
+    return list(bill.history.filter(source=HistoryEntry.Source.WRITE_BACK).order_by("id"))
+
+
+@pytest.mark.parametrize("fault", [None, "lose_answer", "timeout_after"])
+def test_an_edit_that_reached_xero_is_told_once_field_by_field(
+    xero: Xero, two_way: Connection, fault: str | None
+) -> None:
+    """Also when only a later look at the invoice tells that it arrived."""
+    bill = open_bill(two_way)
+    was = bill.reference
+    told(bill, xero, lambda: edit(bill, two_way, xero, reference=HOSTILE))
+    if fault:
+        xero.fault(fault, method="POST", path="/invoices", count=1)
+    for _ in range(8):
+        run(two_way, xero)
+        xero.later(1)
+    (entry,) = sent_entries(bill)
+    assert (entry.action, entry.changes) == (
+        "sent",
+        [{"field": "reference", "old": was, "new": HOSTILE}],
+    )
+    assert Run.objects.get(pk=entry.run).connection == two_way
+    assert invoice_of(xero, bill).reference == HOSTILE
+
+
+@pytest.mark.parametrize("fault", [None, "lose_answer", "timeout_after"])
+def test_a_payment_that_reached_xero_and_back_is_told_once_each(
+    xero: Xero, two_way: Connection, fault: str | None
+) -> None:
+    bill = open_bill(two_way)
+    steps: list[Callable[[], Any]] = [
+        lambda: pay(bill, two_way, Decimal(10)),
+        lambda: unpay(bill, two_way, Payment.objects.get(bill=bill)),
+    ]
+    for step in steps:
+        told(bill, xero, step)
+        if fault:
+            xero.fault(fault, method="PUT", path="/payments", count=1)
+            xero.fault(fault, method="POST", path="/payments", count=1)
+        for _ in range(12):
+            run(two_way, xero)
+            xero.later(1)
+    paid, taken = (entry.changes[0] for entry in sent_entries(bill))
+    assert (paid["old"], Decimal(paid["new"][0]["amount"])) == ([], 10)
+    assert (Decimal(taken["old"][0]["amount"]), taken["new"]) == (10, [])
+    bill.refresh_from_db()
+    assert (bill.paid, bill.payments.count()) == (0, 0)

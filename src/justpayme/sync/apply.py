@@ -25,7 +25,7 @@ from justpayme.core.errors import Problem
 from justpayme.core.merge import Merge, changes, merge
 from justpayme.core.schedule import voids_are_unusual
 from justpayme.core.settle import over, under, waiting
-from justpayme.sync import bulk, clients, conflicts, intentions, outbox
+from justpayme.sync import arrivals, bulk, clients, conflicts, intentions, outbox
 from justpayme.sync.bulk import HistoryRow, LinkRow
 from justpayme.sync.models import Connection, Cursor, Link, OutboxItem, Record, Run
 from justpayme.sync.records import Said, remember, replace_all
@@ -234,9 +234,11 @@ def _bills_of(connection: Connection, facts: Mapping[str, PaymentFacts]) -> dict
 
 def fence(run: Run) -> Connection:
     """The connection, if this run may still write: its row says *running*, and the
-    organisation is live. Locks both rows, so that neither changes before the commit (I-42)."""
-    connection = Connection.objects.select_for_update().get(pk=run.connection_id)
-    state = Run.objects.select_for_update().values_list("state", flat=True).get(pk=run.pk)
+    organisation is live. Locks both rows, so that neither changes before the commit (I-42); not
+    so hard that nobody could add a row that names them, or a person's edit would deadlock."""
+    locked = Connection.objects.select_for_update(no_key=True)
+    connection = locked.get(pk=run.connection_id)
+    state = Run.objects.select_for_update(no_key=True).values_list("state", flat=True).get(pk=run.pk)
     if state != Run.State.RUNNING or not connection.is_live:
         raise Problem("stopped", f"run is {state}, connection is {connection.state}")
     return connection
@@ -397,7 +399,8 @@ def _carry_out(run: Run, connection: Connection, plan: _Plan, now: datetime) -> 
     bulk.replace_lines([(k.link.bill_id, k.after) for k in changed if _differ(k, "lines")])
     bulk.replace_payments([(k.link.bill_id, k.after) for k in changed if _differ(k, "payments")])
     bulk.update_links([(k.link.pk, k.incoming.row, k.edited) for k in plan.known], now)
-    bulk.insert_history(business, run.pk, _history(run, keys, plan, before), now)
+    told = [*_sent(plan), *_history(run, keys, plan, before)]
+    bulk.insert_history(business, run.pk, told, now)
     for known in plan.known:
         if known.items:
             intentions.follow(known.items, known.landed, known.merge, now)
@@ -446,6 +449,16 @@ def _history(
         client = ("client", before[known.link.bill_id], after[known.link.bill_id])
         rows += _changed_rows(known, client)
     return rows
+
+
+def _sent(plan: _Plan) -> list[HistoryRow]:
+    """Entries for what has just turned out to have reached Xero, its answer having been lost."""
+    return [
+        arrivals.row(known.link.bill_id, item, bulk.base_of(known.link.base))
+        for known in plan.known
+        for item, _ in known.landed
+        if not arrivals.is_told(item)
+    ]
 
 
 def _changed_rows(known: _Known, client: tuple[str, Any, Any]) -> list[HistoryRow]:

@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import transaction
 
 from justpayme.core.outbox import Found, searched
-from justpayme.sync import outbox, revert
+from justpayme.sync import arrivals, outbox, revert
 from justpayme.sync.apply import fence
 from justpayme.sync.models import IN_FLIGHT, Connection, Link, OutboxItem, Run, Shipment
 from justpayme.sync.outbox import Kind, State
@@ -91,13 +91,18 @@ def _look_for_payments(sending: Sending, items: Sequence[OutboxItem]) -> None:
             mine = [f for f in facts if _is_of(item, f.payment_id, f.reference)]
             if item.kind == Kind.UNPAY:
                 if any(not f.live for f in mine):
-                    outbox.end(item, State.DONE, "", now)
+                    _done(sending, item, now)
             elif any(not f.live for f in mine):
                 item.remote_id = mine[0].payment_id
-                outbox.end(item, State.DONE, "", now)
+                _done(sending, item, now)
             elif mine:
                 confirm(sending.run, Kind.PAY, item, mine[0].payment_id, now)
     sending.pull.read_again(invoice_ids(items))
+
+
+def _done(sending: Sending, item: OutboxItem, now: datetime) -> None:
+    arrivals.tell(sending.run.pk, item, now)
+    outbox.end(item, State.DONE, "", now)
 
 
 def _is_of(item: OutboxItem, payment_id: str, reference: str) -> bool:
@@ -119,19 +124,27 @@ def _end(sending: Sending, kind: str, shipment: Shipment) -> None:
 
 def _again(connection: Connection, item: OutboxItem, now: datetime) -> None:
     if not connection.is_two_way:
-        outbox.end(item, State.CANCELLED, "sending_ended", now)
-        revert.bill(item, now)
+        revert.give_up(item, now)
         return
-    others = OutboxItem.objects.filter(
-        bill=item.bill, kind__in=(Kind.UPDATE, Kind.CREATE), state__in=_WAITS
-    )
-    if item.kind in (Kind.UPDATE, Kind.CREATE) and others.exists():
-        outbox.end(item, State.SUPERSEDED, "", now)  # a later edit carries everything
+    if _is_overtaken(item, now):
+        outbox.end(item, State.SUPERSEDED, "", now)
         return
     item.state, item.shipment, item.sent, item.sent_units = State.WAITING, None, None, []
     item.detail = {k: v for k, v in item.detail.items() if k != "confirmed"}
     item.not_before = None
     item.save()
+
+
+def _is_overtaken(item: OutboxItem, now: datetime) -> bool:
+    """Has a person done something since that makes it needless to send this once more?"""
+    since = OutboxItem.objects.filter(bill=item.bill, state__in=_WAITS)
+    if item.kind == Kind.PAY:  # taken back before it ever arrived
+        back = since.filter(kind=Kind.UNPAY, marker=item.marker)
+        return bool(back.update(state=State.SUPERSEDED, settled_at=now))
+    edits = since.filter(kind__in=(Kind.UPDATE, Kind.CREATE))
+    if item.kind == Kind.CREATE:  # an edit of what was never made makes it
+        return bool(edits.update(kind=Kind.CREATE))
+    return item.kind == Kind.UPDATE and edits.exists()
 
 
 _WAITS = (State.WAITING, State.PARKED)

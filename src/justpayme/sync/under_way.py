@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from justpayme.bills.models import Bill, HistoryEntry
-from justpayme.core.bill import UNITS
+from justpayme.bills.models import Bill
 from justpayme.core.outbox import Decision, Sent, Watch
-from justpayme.sync import bulk, outbox
+from justpayme.sync import arrivals, outbox
 from justpayme.sync.models import Link, OutboxItem, Run, Shipment
 from justpayme.sync.outbox import Kind, State
 from justpayme.sync.pull import Pull
@@ -58,27 +57,9 @@ def confirm(run: Run, kind: str, item: OutboxItem, remote_id: str, now: datetime
         item.paid = (item.paid or {}) | {"remote_id": remote_id}
     if kind != Kind.UPDATE:
         item.remote_id = remote_id
+    arrivals.tell(run.pk, item, now)
     item.detail = item.detail | {"confirmed": True}
     unsure(item)
-    if item.bill_id is not None:
-        row = bulk.HistoryRow(
-            item.bill_id, HistoryEntry.Source.WRITE_BACK, "sent", note=_told(item)
-        )
-        bulk.insert_history(item.business_id, run.pk, [row], now)
-
-
-_TOLD = {
-    Kind.CREATE: "Created in Xero.",
-    Kind.PAY: "The payment was recorded in Xero.",
-    Kind.UNPAY: "The payment was taken back in Xero.",
-}
-
-
-def _told(item: OutboxItem) -> str:
-    if item.kind != Kind.UPDATE:
-        return _TOLD[Kind(item.kind)]
-    names = [name for unit in item.sent_units for name in UNITS[unit][:1]]
-    return "Sent to Xero: " + ", ".join(name.replace("_", " ") for name in names) + "."
 
 
 def unsure(item: OutboxItem) -> None:
