@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from xero_sandbox.app import Sandbox
 
 Row = dict[str, Any]
+WORDS = {"yes": True, "no": False}
+"""What a form says instead of true and false."""
 DETAILS = ("first_name", "last_name", "email", "phone", "address", "city", "postcode", "country")
 
 
@@ -66,7 +68,7 @@ def restore_contact(sandbox: "Sandbox", ledger: Ledger, given: Given) -> Contact
 
 def switch(sandbox: "Sandbox", ledger: Ledger, given: Given) -> Row:
     """Set lock dates and other switches of an organisation; null lifts a lock date."""
-    wanted = {k: v for k, v in given.items() if k not in ("tenant", "back")}
+    wanted = {k: WORDS.get(v, v) for k, v in given.items() if k not in ("tenant", "back")}
     old = ledger.organisation
     try:
         new = msgspec.convert({**msgspec.to_builtins(old.switches), **wanted}, KnownSwitches)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from xero_sandbox.html import field, fields, hidden, items, join, more, notice, page
+from xero_sandbox.html import field, fields, hidden, items, join, more, notice, page, select
 from xero_sandbox.model import Account, Contact, TaxRate
 from xero_sandbox.page_parts import act_form, ways
 from xero_sandbox.store import Ledger
@@ -55,6 +55,7 @@ def settings(sandbox: "Sandbox", ledger: Ledger, done: str) -> Response:
         ways=ways(ledger),
         name=ledger.organisation.name,
         locks=lock_form(ledger, back),
+        switches=switch_form(ledger, back),
         currencies=currency_section(ledger, back),
         accounts=items(
             (account_item(ledger, a, back) for a in ledger.organisation.accounts), "No accounts."
@@ -75,6 +76,23 @@ def lock_form(ledger: Ledger, back: str) -> Markup:
         field("End of year lock date", "end_of_year_lock_date", str(year or ""), kind="date"),
     )
     return act_form(ledger, "lock", back, asked, "Save lock dates")
+
+
+def switch_form(ledger: Ledger, back: str) -> Markup:
+    """What the plan decides, and what Xero has not documented, either way."""
+    switches = ledger.organisation.switches
+    asked = fields(
+        *(
+            select(
+                label,
+                name,
+                (("no", "no"), ("yes", "yes")),
+                "yes" if getattr(switches, name) else "no",
+            )
+            for name, label in SWITCHES.items()
+        )
+    )
+    return act_form(ledger, "switch", back, asked, "Save switches", "quiet")
 
 
 def currency_section(ledger: Ledger, back: str) -> Markup:
@@ -146,6 +164,17 @@ def rate_item(ledger: Ledger, rate: TaxRate, back: str) -> Markup:
     return Markup("{}{}").format(said, more(f"Change {rate.tax_type}", change))
 
 
+SWITCHES = {
+    "approval_limit_reached": "Limit of approved invoices reached",
+    "emails_allowed": "Emails may be sent",
+    "lock_day_locked": "The lock date itself is locked",
+    "reuse_numbers": "Numbers of void invoices are free",
+    "keep_good_siblings": "Good elements of a refused call are saved",
+    "reconciled_locked": "Reconciled payments can't be deleted",
+    "expected_date_with_money": "Expected date changes despite payments",
+    "allocation_moves_stamp": "An allocation moves the invoice's stamp",
+}
+"""Every switch that is yes or no, as the page asks for it."""
 CONTACTS = Markup("""
 {done}
 {ways}
@@ -158,6 +187,7 @@ SETTINGS = Markup("""
 {ways}
 <h1>Settings of {name}</h1>
 <section><h2>Lock dates</h2>{locks}</section>
+<section><h2>What the plan and Xero decide</h2>{switches}</section>
 <section><h2>Currencies</h2>{currencies}</section>
 <section><h2>Accounts</h2>{accounts}</section>
 <section><h2>Tax rates</h2>{rates}</section>

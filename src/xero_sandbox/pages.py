@@ -1,5 +1,6 @@
 """The pages that a person sees: plain HTML without scripts, phone first, light and dark."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
@@ -85,6 +86,8 @@ def consent(
 
 
 PAGE_ROWS = 25
+METHODS = ("GET", "PUT", "POST", "DELETE")
+WAIT = re.compile(r"\d{1,6}(\.\d{1,3})?")
 
 
 def home(sandbox: "Sandbox", done: str) -> Response:
@@ -141,8 +144,12 @@ def fault_section(sandbox: "Sandbox") -> Markup:
     )
     asked = fields(
         select("Fault", "kind", ((kind, kind) for kind in KINDS)),
+        select("Only", "method", (("", "any call"), *((m, m) for m in METHODS))),
         field("Only addresses with (part of a path)", "path", ""),
+        field("Only writes that hold", "body", ""),
+        field("From which matching call on", "nth", "1"),
         field("How many times (empty: until switched off)", "count", "1"),
+        field("Seconds (of a delay or until a late write)", "wait", ""),
     )
     listed = Markup("<ul>{}</ul>").format(active) if active else Markup("<p>None is on.</p>")
     return listed + form("add-fault", "/", asked, "Switch on", "quiet")
@@ -150,11 +157,16 @@ def fault_section(sandbox: "Sandbox") -> Markup:
 
 def fault_from_form(given: Mapping[str, str]) -> dict[str, Any]:
     """The rule that the form asks for."""
-    count = given.get("count", "").strip()
+    count, nth, wait = (given.get(name, "").strip() for name in ("count", "nth", "wait"))
+    seconds = float(wait) if WAIT.fullmatch(wait) else None
     return {
         "kind": given.get("kind", ""),
+        "method": given.get("method", ""),
         "path": given.get("path", "").strip(),
+        "body": given.get("body", "").strip(),
+        "nth": int(nth) if nth.isdecimal() else 1,
         "count": int(count) if count.isdecimal() else None,
+        "parameters": {} if seconds is None else {"delay": seconds, "seconds": seconds},
     }
 
 

@@ -3,7 +3,11 @@
 import re
 
 import pytest
+from msgspec.structs import asdict
 from tests.sandbox.client import Xero
+
+from xero_sandbox import FrozenClock
+from xero_sandbox.page_settings import SWITCHES
 
 
 @pytest.fixture
@@ -127,6 +131,34 @@ def test_settings_lock_and_switch_off(connected: Xero, form: dict[str, str]) -> 
     assert "Restore 200" in page
     assert "Archive 610" not in page
     assert "Restore OUTPUT2" in do(connected, "delete-tax-rate", form, tax_type="OUTPUT2")
+
+
+def test_switches_are_set_by_a_form(connected: Xero, form: dict[str, str]) -> None:
+    form["back"] = f"/org/{connected.tenant()}/settings"
+    switches = connected.sandbox.store.ledgers[connected.tenant()].organisation.switches
+    yes_or_no = {k for k, v in asdict(switches).items() if isinstance(v, bool)}
+    assert yes_or_no == set(SWITCHES)
+    do(connected, "switch", form, approval_limit_reached="yes", emails_allowed="no")
+    after = connected.sandbox.store.ledgers[connected.tenant()].organisation.switches
+    assert (after.approval_limit_reached, after.emails_allowed) == (True, False)
+    assert after.lock_day_locked is True
+    page = connected.http.get(form["back"]).text
+    assert page.count('<option value="yes" selected>') == 3
+
+
+def test_a_late_write_is_arranged_by_a_form(writer: Xero, clock: FrozenClock) -> None:
+    fields = {"kind": "late", "method": "PUT", "path": "contacts", "body": "Larry", "nth": "2"}
+    do(writer, "add-fault", {"back": "/"}, **fields, wait="90", count="1")
+    (rule,) = writer.http.get("/sandbox/faults").json()["rules"]
+    assert {k: rule[k] for k in ("method", "path", "body", "nth", "count")} == {
+        "method": "PUT", "path": "contacts", "body": "Larry", "nth": 2, "count": 1,
+    }  # fmt: skip
+    assert writer.write("PUT", "Contacts", {"Name": "Larry"}).status_code == 200
+    with pytest.raises(ConnectionResetError):
+        writer.write("PUT", "Contacts", {"Name": "Larry Late"})
+    clock.advance(90)
+    where = 'Name == "Larry Late"'
+    assert len(writer.get("Contacts", where=where).json()["Contacts"]) == 1
 
 
 def test_an_invoice_shows_all_that_can_be_done(connected: Xero, form: dict[str, str]) -> None:
