@@ -207,3 +207,24 @@ def test_void_arrives_as_void() -> None:
     found = merge(THERE, sent, ended, sent=sent, sent_units=("status",))
     assert found.bill.status is Status.VOID
     assert "status" not in {conflict.unit for conflict in found.conflicts}
+
+
+def test_what_xero_said_it_stored_is_ours_however_it_spells_it() -> None:
+    sent = replace(SENT, reference="PO  7 ", lines=SENT.lines[:2])
+    spelt = replace(THERE, reference="PO 7")
+    units = ("reference", "lines")
+    told = merge(BillFields(), sent, spelt, sent=sent, sent_units=units, confirmed=True)
+    assert (told.bill, told.outgoing, told.conflicts) == (spelt, (), ())
+    untold = merge(BillFields(), sent, spelt, sent=sent, sent_units=units)
+    assert {conflict.unit for conflict in untold.conflicts} >= set(units)
+
+
+def test_an_edit_after_what_xero_stored_goes_out() -> None:
+    sent = replace(SENT, reference="PO  7 ", lines=SENT.lines[:2])
+    spelt = replace(THERE, reference="PO 7")
+    ours = replace(sent, reference="PO 8", lines=(line("new"),))
+    units = ("reference", "lines")
+    found = merge(BillFields(), ours, spelt, sent=sent, sent_units=units, confirmed=True)
+    assert found.outgoing == units
+    assert found.conflicts == ()
+    assert (found.bill.reference, found.bill.lines) == ("PO 8", (line("new"),))
