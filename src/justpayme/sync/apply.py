@@ -59,7 +59,8 @@ class Tally:
 @dataclass(frozen=True, slots=True)
 class _Known:
     """The decision for one invoice that is a bill here. `before` and `after`: the whole row,
-    with what lies over it; `items`: what waits to be sent for the bill."""
+    with what lies over it; `items`: what waits to be sent for the bill; `lost`: payments
+    recorded here that Xero would not take any more."""
 
     link: Link
     incoming: Incoming
@@ -69,16 +70,12 @@ class _Known:
     client_id: int | None
     items: list[OutboxItem]
     landed: list[tuple[OutboxItem, str]]
+    lost: tuple[PaidFields, ...]
 
     @property
     def edited(self) -> bool:
         """Does the row still say something that Xero does not?"""
         return self.after != self.merge.base
-
-    @property
-    def lost(self) -> tuple[PaidFields, ...]:
-        """Payments recorded here that Xero never heard of and that are not on their way."""
-        return conflicts.unsent(self.before, self.after)
 
 
 @dataclass
@@ -238,7 +235,9 @@ def fence(run: Run) -> Connection:
     so hard that nobody could add a row that names them, or a person's edit would deadlock."""
     locked = Connection.objects.select_for_update(no_key=True)
     connection = locked.get(pk=run.connection_id)
-    state = Run.objects.select_for_update(no_key=True).values_list("state", flat=True).get(pk=run.pk)
+    state = (
+        Run.objects.select_for_update(no_key=True).values_list("state", flat=True).get(pk=run.pk)
+    )
     if state != Run.State.RUNNING or not connection.is_live:
         raise Problem("stopped", f"run is {state}, connection is {connection.state}")
     return connection
@@ -334,6 +333,7 @@ def _decide(
     if row is not None:
         before = _of_survivor(row.fields(contact_id=clients.contact_id_of(row.client)), survivors)
     remote = _of_survivor(incoming.row.fields, survivors)
+    intentions.name_payments(items, remote)
     sent, units, confirmed = intentions.last_sent(items)
     decision = merge(
         base,
@@ -348,8 +348,9 @@ def _decide(
     done = {item.pk for item, _ in landed}
     pending = outbox.pending([item for item in items if item.pk not in done])
     after = over(waiting(decision.bill, remote), pending)
+    lost = intentions.aside(items, landed, before, after)
     client_id = row.client_id if row is not None else None
-    return _Known(link, incoming, decision, before, after, client_id, items, landed)
+    return _Known(link, incoming, decision, before, after, client_id, items, landed, lost)
 
 
 def _of_survivor(bill: BillFields, survivors: Mapping[str, str]) -> BillFields:
@@ -403,7 +404,9 @@ def _carry_out(run: Run, connection: Connection, plan: _Plan, now: datetime) -> 
     bulk.insert_history(business, run.pk, told, now)
     for known in plan.known:
         if known.items:
-            intentions.follow(known.items, known.landed, known.merge, now)
+            intentions.follow(known.items, known.landed, known.merge, known.lost, now)
+        if known.merge.outgoing and connection.is_two_way:
+            outbox.keep_going(connection, known.link.bill_id, now)
         if known.merge.conflicts or known.lost:
             conflicts.keep(connection, known.link.bill_id, known.merge, known.lost, run.pk, now)
     name_accounts(connection, [*keys, *(k.link.bill_id for k in changed)])

@@ -11,16 +11,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from justpayme.core.bill import BillFields
+from justpayme.core.bill import BillFields, PaidFields, Status
 from justpayme.core.merge import Merge, arrived
 from justpayme.core.outbox import has_marker
-from justpayme.sync import bulk
+from justpayme.sync import bulk, conflicts, outbox
 from justpayme.sync.bulk import LinkRow
 from justpayme.sync.models import IN_FLIGHT, OPEN, Connection, Link, OutboxItem
-from justpayme.sync.outbox import Kind, State, end
+from justpayme.sync.outbox import Kind, State
 
 Landed = list[tuple[OutboxItem, str]]
 _SAME_INVOICE = ("number", "client", "lines")
+_EDITS = (Kind.UPDATE, Kind.CREATE)
+
+
+_LEFT = (*IN_FLIGHT, State.REFUSED)
 
 
 def of_bills(bill_ids: Iterable[int]) -> dict[int, list[OutboxItem]]:
@@ -37,12 +41,44 @@ def last_sent(
     items: Sequence[OutboxItem],
 ) -> tuple[BillFields | None, tuple[str, ...], bool]:
     """What was last sent of a bill and may have arrived; the units that were in it; and whether
-    Xero has said that it stored them."""
+    Xero has said that it stored them. A refusal does not prove that it did not."""
     for item in reversed(items):
-        if item.state in IN_FLIGHT and item.sent is not None:
+        if item.state in _LEFT and item.sent is not None:
             told = bool(item.detail.get("confirmed"))
             return bulk.base_of(item.sent), tuple(item.sent_units), told
     return None, (), False
+
+
+def name_payments(items: Iterable[OutboxItem], remote: BillFields) -> None:
+    """A payment that was taken back here while it was under way: Xero shows now which it is."""
+    for item in items:
+        if item.kind == Kind.UNPAY and item.marker and not item.remote_id:
+            item.remote_id = _marked(item, remote) or ""
+            item.save(update_fields=["remote_id"])
+
+
+def _marked(item: OutboxItem, remote: BillFields) -> str | None:
+    found = (p.remote_id for p in remote.payments if has_marker(p.reference, item.marker))
+    return next(found, None)
+
+
+def aside(
+    items: Sequence[OutboxItem], arrivals: Landed, before: BillFields, after: BillFields
+) -> tuple[PaidFields, ...]:
+    """Payments recorded here that the bill does not show any more, since Xero would not take
+    them: the invoice is void, or somebody else has paid it. One that may be in Xero already is
+    none of them, nor one that waits for a draft to be approved."""
+    landed_now = {item.pk for item, _ in arrivals}
+    paid = [i for i in items if i.kind == Kind.PAY and i.pk not in landed_now]
+    flying = {
+        outbox.paid_of(i).reference
+        for i in paid
+        if i.state in IN_FLIGHT or after.status is Status.DRAFT
+    }
+    lost = [p for p in conflicts.unsent(before, after) if p.reference not in flying]
+    known = {p.reference for p in (*lost, *after.payments)} | flying
+    waiting = (outbox.paid_of(i) for i in paid)
+    return (*lost, *(p for p in waiting if p.reference not in known))
 
 
 def landed(items: Sequence[OutboxItem], remote: BillFields) -> Landed:
@@ -54,12 +90,11 @@ def landed(items: Sequence[OutboxItem], remote: BillFields) -> Landed:
 def _landed_as(item: OutboxItem, remote: BillFields) -> str | None:
     """The id of what the item made or changed, if this version of the invoice shows it."""
     if item.kind == Kind.PAY:
-        marked = (p.remote_id for p in remote.payments if has_marker(p.reference, item.marker))
-        return next(marked, None)
+        return _marked(item, remote)
     if item.kind == Kind.UNPAY:
         there = any(p.remote_id == item.remote_id for p in remote.payments)
         return item.remote_id if item.remote_id and not there else None
-    if item.state not in IN_FLIGHT or item.sent is None:
+    if item.state not in _LEFT or item.sent is None:
         return None
     if item.kind == Kind.CREATE:
         return item.remote_id
@@ -69,19 +104,28 @@ def _landed_as(item: OutboxItem, remote: BillFields) -> str | None:
     return "" if units <= arrived(remote, bulk.base_of(item.sent), tuple(units)) else None
 
 
-def follow(items: Sequence[OutboxItem], arrivals: Landed, decision: Merge, now: datetime) -> None:
-    """Settle what arrived, and edits of which nothing is left to send."""
+def follow(
+    items: Sequence[OutboxItem],
+    arrivals: Landed,
+    decision: Merge,
+    lost: Sequence[PaidFields],
+    now: datetime,
+) -> None:
+    """Settle what arrived, payments that were set aside, and edits of which nothing is left to
+    send. While one is under way that is not known: it may still change what Xero says."""
     done = set()
     for item, remote_id in arrivals:
         item.remote_id = remote_id or item.remote_id
-        end(item, State.DONE, "", now)
+        outbox.end(item, State.DONE, "", now)
         done.add(item.pk)
-    if decision.outgoing:
-        return
-    for item in items:
-        over = item.pk not in done and item.kind == Kind.UPDATE and item.state not in IN_FLIGHT
-        if over:
-            end(item, State.SUPERSEDED if decision.conflicts else State.DONE, "", now)
+    left = [item for item in items if item.pk not in done]
+    references = {paid.reference for paid in lost}
+    flying = any(i.kind in _EDITS and i.state in IN_FLIGHT for i in left)
+    for item in left:
+        if item.kind == Kind.PAY and outbox.paid_of(item).reference in references:
+            outbox.end(item, State.SUPERSEDED, "", now)
+        if item.kind in _EDITS and not (flying or decision.outgoing):
+            outbox.end(item, State.SUPERSEDED if decision.conflicts else State.DONE, "", now)
 
 
 def adopt_creations(connection: Connection, rows: Sequence[LinkRow], now: datetime) -> None:
@@ -89,9 +133,13 @@ def adopt_creations(connection: Connection, rows: Sequence[LinkRow], now: dateti
     lost answer would make a second bill of each (I-3). What was sent is their base. Those that
     had left when the connection ended count too."""
     left = OutboxItem.objects.filter(
-        connection=connection, kind=Kind.CREATE, state__in=(*IN_FLIGHT, State.CANCELLED)
+        connection=connection,
+        kind=Kind.CREATE,
+        state__in=(*_LEFT, State.CANCELLED),
+        sent__isnull=False,
+        bill__link__isnull=True,
     )
-    items = list(left.exclude(sent=None).exclude(bill__link__isnull=False))
+    items = list(left.order_by("-id"))
     for item in items:
         row = next((row for row in rows if _is_of(item, row)), None)
         if row is None:

@@ -63,9 +63,17 @@ def _enqueue_change(
     enqueue_contact(bill.client, connection, by, now)
     changes = OutboxItem.objects.filter(bill=bill, kind__in=_CHANGES)
     changes.filter(state=State.REFUSED).update(state=State.SUPERSEDED, settled_at=now)
-    if not changes.filter(state__in=(State.WAITING, State.PARKED)).exists():
+    _let_go(changes.filter(state=State.PARKED))  # the edit may have been the decision
+    if not changes.filter(state=State.WAITING).exists():
         _add(connection, kind, by, now, bill=bill)
     doorbell.request_push(connection=connection, by=by)
+
+
+def keep_going(connection: Connection, bill_id: int, now: datetime) -> None:
+    """A bill says something that Xero does not: there must be somebody to send it (I-27)."""
+    changes = OutboxItem.objects.filter(bill_id=bill_id, kind__in=_CHANGES, state__in=OPEN)
+    if not changes.exists():
+        _add(connection, Kind.UPDATE, None, now, bill_id=bill_id)
 
 
 def enqueue_payment(
@@ -102,6 +110,15 @@ def enqueue_unpay(
         paid=msgspec.to_builtins(paid),
     )
     doorbell.request_push(connection=connection, by=by)
+
+
+def was_taken_back(item: OutboxItem, now: datetime) -> bool:
+    """Was a payment that is not in Xero after all taken back here while it was under way? Then
+    there is nothing to record, and what was to delete it is over."""
+    back = OutboxItem.objects.filter(
+        bill=item.bill, kind=Kind.UNPAY, marker=item.marker, state__in=_BEFORE_LEAVING
+    )
+    return bool(back.exclude(marker="").update(state=State.SUPERSEDED, settled_at=now))
 
 
 def _recording_of(bill: Bill, paid: PaidFields) -> OutboxItem | None:
@@ -168,9 +185,8 @@ def contacts_like(connection: Connection, client: Client) -> list[dict[str, Any]
 
 def retry(item: OutboxItem, by: User | None, now: datetime) -> bool:
     """Try a refused or parked item again; False if it is neither."""
-    again = OutboxItem.objects.filter(pk=item.pk, state__in=(State.REFUSED, State.PARKED))
-    changed = again.update(
-        state=State.WAITING, error_code="", error_text="", error_at=None, not_before=None
+    changed = _let_go(
+        OutboxItem.objects.filter(pk=item.pk, state__in=(State.REFUSED, State.PARKED))
     )
     if changed:
         doorbell.request_push(connection=item.connection, by=by)
@@ -207,10 +223,14 @@ def link_client(item: OutboxItem, contact_id: str, now: datetime) -> None:
     """The client is this contact from now on; its bills may go."""
     if item.client is None:
         raise ValueError("only a new contact has a client to link")
-    ClientLink.objects.create(
-        client=item.client, connection=item.connection, contact_id=UUID(contact_id)
-    )
+    links = ClientLink.objects.filter(connection=item.connection)
+    held = links.filter(contact_id=UUID(contact_id)).first()
     item.remote_id = contact_id
+    if held is not None and held.client_id != item.client_id:
+        end(item, State.PARKED, "contact_like_this", now)  # another client became it meanwhile
+        return
+    if not links.filter(client=item.client).exists():
+        links.create(client=item.client, connection=item.connection, contact_id=UUID(contact_id))
     end(item, State.DONE, "", now)
     unpark(item.connection, ("contact_needed",), bill__client=item.client)
 
@@ -220,9 +240,12 @@ def unpark(connection: Connection, codes: tuple[str, ...], **about: Any) -> int:
     parked = OutboxItem.objects.filter(
         connection=connection, state=State.PARKED, error_code__in=codes, **about
     )
-    ids = list(parked.values_list("pk", flat=True))
-    return OutboxItem.objects.filter(pk__in=ids).update(
-        state=State.WAITING, error_code="", error_text="", error_at=None
+    return _let_go(OutboxItem.objects.filter(pk__in=list(parked.values_list("pk", flat=True))))
+
+
+def _let_go(items: QuerySet[OutboxItem]) -> int:
+    return items.update(
+        state=State.WAITING, error_code="", error_text="", error_at=None, not_before=None
     )
 
 
@@ -242,10 +265,18 @@ def paid_of(item: OutboxItem) -> PaidFields:
 def pending(items: list[OutboxItem]) -> list[Pending]:
     """What these items of one bill lay over it until Xero shows it (core/settle.py).
 
-    A refused payment was received all the same, so it stays until a person takes it back.
+    A refused payment was received all the same, so it stays until a person takes it back. One
+    that was taken back while Xero had not shown it yet is neither there nor to be removed.
     """
     lying = [item for item in items if item.paid is not None and item.state in OPEN]
-    return [Pending("pay" if i.kind == Kind.PAY else "unpay", paid_of(i)) for i in lying]
+    undone = {i.marker for i in lying if i.kind == Kind.UNPAY and not i.remote_id}
+    return [_pending(i) for i in lying if not i.marker or i.marker not in undone]
+
+
+def _pending(item: OutboxItem) -> Pending:
+    if item.kind == Kind.PAY:
+        return Pending("pay", paid_of(item))
+    return Pending("unpay", replace(paid_of(item), remote_id=item.remote_id))
 
 
 def due(connection: Connection, now: datetime) -> list[OutboxItem]:

@@ -104,7 +104,10 @@ def in_locked_period(connection: Connection, day: date | None) -> bool:
 def _pack_create(connection: Connection, item: OutboxItem) -> Parcel | Ending:
     bill = _bill(item)
     local = _fields(bill)
-    if local.status is Status.VOID or Link.objects.filter(bill=bill).exists():
+    if Link.objects.filter(bill=bill).exists():
+        item.kind = Kind.UPDATE  # the one before it arrived after all
+        return _pack_update(connection, item)
+    if local.status is Status.VOID:
         return Ending(State.SUPERSEDED)
     if connection.defaults_set_at is None:
         return Ending(State.PARKED, "defaults_missing")
@@ -112,8 +115,9 @@ def _pack_create(connection: Connection, item: OutboxItem) -> Parcel | Ending:
     if status != "DRAFT" and in_locked_period(connection, local.issued_on):
         return Ending(State.REFUSED, "lock_date")
     new = New(_with_defaults(local, connection), status, connection.branding_theme)
-    # Xero's invoice begins unpaid; payments recorded here follow by themselves.
-    sent = replace(local, status=Status.DRAFT if status == "DRAFT" else Status.ACTIVE)
+    # Xero's invoice begins unpaid; payments recorded here follow by themselves. One that begins
+    # as a draft is a draft here too: `sent` says what our row says, so Xero's word is taken.
+    sent = replace(local, status=Status.ACTIVE) if local.status is Status.PAID else local
     return _unless_hindered(Parcel(item, new, sent, tuple(UNITS)))
 
 

@@ -21,8 +21,8 @@ from django.db.models import F
 
 from justpayme.core import outbox as rules
 from justpayme.core.errors import Problem
-from justpayme.core.outbox import Outcome, Step, Verdict
-from justpayme.sync import bulk, outbox, parcels, search
+from justpayme.core.outbox import Decision, Outcome, Step, Verdict
+from justpayme.sync import bulk, outbox, parcels, revert, search
 from justpayme.sync.apply import fence
 from justpayme.sync.models import IN_FLIGHT, Connection, OutboxItem, Run, Shipment
 from justpayme.sync.outbox import Kind, State
@@ -71,7 +71,8 @@ class Push(Sending):
         now = self.clock.now()
         with transaction.atomic():
             connection = fence(self.run)
-            _may_write(connection)
+            if not connection.is_two_way:
+                return None  # it was switched meanwhile (I-36)
             waiting = lock(items, states=(State.WAITING,))
             packed = parcels.pack(kind, connection, waiting, now)
             if not packed:
@@ -96,8 +97,10 @@ class Push(Sending):
         key = rules.key_of(self.client.tenant_id, shipment.pk)
         try:
             answer = self.client.send(_request(shipment), key=key)
-        except Problem:
+        except Problem as problem:
             self._take_back(shipment)
+            if problem.code == "read_only":
+                return  # it was switched meanwhile, and nothing left (I-36)
             raise
         if answer.outcome is Outcome.LIMITED:
             self._take_back(shipment)
@@ -108,11 +111,24 @@ class Push(Sending):
         self._read_after(kind, shipment)
 
     def _take_back(self, shipment: Shipment) -> None:
-        """Nothing was done by this try: unless an earlier one may have, the items wait again."""
+        """Nothing was done by this try: unless an earlier one may have, the items wait again; or
+        they are given up, if nothing may be sent any more."""
         if shipment.unclear:
             return
-        items = OutboxItem.objects.filter(shipment=shipment, state=State.SENDING)
-        items.update(state=State.WAITING, shipment=None, sent=None, sent_units=[])
+        now = self.clock.now()
+        with transaction.atomic():
+            connections = Connection.objects.select_for_update(no_key=True)
+            connection = connections.get(pk=self.run.connection_id)
+            for item in lock(shipment.items.all(), states=(State.SENDING,)):
+                item.state, item.shipment, item.sent, item.sent_units = (
+                    State.WAITING,
+                    None,
+                    None,
+                    [],
+                )
+                item.save()
+                if connection.direction == Connection.Direction.ONE:
+                    revert.give_up(item, now)
         WATCH.forget(shipment.pk)
 
     def _record(self, shipment: Shipment, kind: str, answer: Answer) -> None:
@@ -127,10 +143,10 @@ class Push(Sending):
             WATCH.forget(shipment.pk)
             if not answer.elements:
                 _refuse_all(items, answer.problem, now)
-                return
-            for item, element in zip(items, answer.elements, strict=True):
-                self._record_one(kind, shipment, item, element, now)
-        _count(self.run, items)
+            for item in items if answer.elements else ():
+                self._record_one(kind, shipment, item, answer.elements[item.position], now)
+            refused = sum(item.state == State.REFUSED for item in items)
+            Run.objects.filter(pk=self.run.pk).update(refused=F("refused") + refused)
 
     def _record_one(
         self, kind: str, shipment: Shipment, item: OutboxItem, element: Element, now: datetime
@@ -141,7 +157,7 @@ class Push(Sending):
             unsure(item)
         else:
             code = element.code(payment=kind in (Kind.PAY, Kind.UNPAY))
-            outbox.end(item, State.REFUSED, code, now, "\n".join(element.messages))
+            _refuse(item, code, now, "\n".join(element.messages))
 
     def _keep(self, shipment: Shipment, items: Sequence[OutboxItem], now: datetime) -> None:
         """We don't know. The items stay with their shipment until we do."""
@@ -169,12 +185,19 @@ class Push(Sending):
             if not shipment.items.filter(state__in=IN_FLIGHT).exists():
                 continue
             decision = next_step(shipment, self.clock)
-            if decision.step is Step.RESEND and self._claim_again(shipment):
-                self._deliver(shipment, kind)
-            elif decision.step is Step.SEARCH:
+            if decision.step is Step.SEARCH:
                 search.look_for(self, kind, shipment)
+            elif decision.step is Step.RESEND and self._claim_again(shipment):
+                self._deliver(shipment, kind)
             else:
-                shipment.items.filter(state__in=IN_FLIGHT).update(not_before=decision.at)
+                self._look_later(shipment, decision)
+
+    def _look_later(self, shipment: Shipment, decision: Decision) -> None:
+        """Nothing can be done about it now. One that may not be sent again is searched for."""
+        if decision.step is Step.RESEND:
+            WATCH.forget(shipment.pk)
+            decision = next_step(shipment, self.clock)
+        shipment.items.filter(state__in=IN_FLIGHT).update(not_before=decision.at)
 
     def _claim_again(self, shipment: Shipment) -> bool:
         """Commit that the same bytes leave once more; False if no more may leave."""
@@ -225,16 +248,11 @@ def _refuse_all(items: Sequence[OutboxItem], problem: Problem | None, now: datet
             item.save()
         else:
             found = problem or Problem("refused_by_xero")
-            outbox.end(item, State.REFUSED, found.code, now, found.detail)
+            _refuse(item, found.code, now, found.detail)
 
 
-def _count(run: Run, items: Sequence[OutboxItem]) -> None:
-    refused = sum(item.state == State.REFUSED for item in items)
-    Run.objects.filter(pk=run.pk).update(
-        sent=F("sent") + len(items) - refused, refused=F("refused") + refused
-    )
-
-
-def _may_write(connection: Connection) -> None:
-    if not connection.is_two_way:
-        raise Problem("read_only")
+def _refuse(item: OutboxItem, code: str, now: datetime, text: str) -> None:
+    if item.kind == Kind.PAY and outbox.was_taken_back(item, now):
+        outbox.end(item, State.SUPERSEDED, "", now)
+    else:
+        outbox.end(item, State.REFUSED, code, now, text)

@@ -16,7 +16,7 @@ from justpayme.bills.models import Bill, Client, HistoryEntry
 from justpayme.core.bill import BillFields, to_plain
 from justpayme.core.merge import changes, merge
 from justpayme.core.settle import over, under
-from justpayme.sync import bulk, clients, conflicts, outbox
+from justpayme.sync import apply, bulk, clients, conflicts, outbox
 from justpayme.sync.models import IN_FLIGHT, Link, OutboxItem
 from justpayme.sync.outbox import State
 
@@ -73,6 +73,7 @@ def _write(
     bulk.update_bills([(bill.pk, client_id, after)], now)
     bulk.replace_lines([(bill.pk, after)])
     bulk.replace_payments([(bill.pk, after)])
+    apply.name_accounts(link.connection, [bill.pk])
     source = HistoryEntry.Source
     HistoryEntry.objects.create(
         business_id=bill.business_id,
@@ -86,8 +87,9 @@ def _write(
     )
 
 
-def bill(item: OutboxItem, now: datetime) -> None:
-    """The same for the bill of an item that can't be sent any more, keeping what was typed."""
+def give_up(item: OutboxItem, now: datetime) -> None:
+    """End an item that may not be sent any more, and keep what was typed as conflicts."""
+    outbox.end(item, State.CANCELLED, "sending_ended", now)
     link = Link.objects.filter(bill__outbox=item).first()
     if link is not None:
         to_base(link, None, now, keep=True)

@@ -138,9 +138,8 @@ def _again(connection: Connection, item: OutboxItem, now: datetime) -> None:
 def _is_overtaken(item: OutboxItem, now: datetime) -> bool:
     """Has a person done something since that makes it needless to send this once more?"""
     since = OutboxItem.objects.filter(bill=item.bill, state__in=_WAITS)
-    if item.kind == Kind.PAY:  # taken back before it ever arrived
-        back = since.filter(kind=Kind.UNPAY, marker=item.marker)
-        return bool(back.update(state=State.SUPERSEDED, settled_at=now))
+    if item.kind == Kind.PAY:
+        return outbox.was_taken_back(item, now)
     edits = since.filter(kind__in=(Kind.UPDATE, Kind.CREATE))
     if item.kind == Kind.CREATE:  # an edit of what was never made makes it
         return bool(edits.update(kind=Kind.CREATE))
