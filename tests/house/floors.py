@@ -39,7 +39,7 @@ FLOORS: tuple[tuple[str, int], ...] = (
     ("justpayme.bills.held", ACTIONS),
     ("justpayme.bills.receiving", ACTIONS),
     ("justpayme.integrations.plan", EDGES),
-    ("justpayme.integrations.candidates", EDGES),
+    ("justpayme.integrations.candidates", ACTIONS),
     ("justpayme.integrations.defaults", ACTIONS),
     ("justpayme.integrations.describe", ACTIONS),
     ("justpayme.integrations.direction", ACTIONS),

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KT
 from django.db.models.functions import Lower
 
+from justpayme.bills.acting import Refused
+from justpayme.bills.codes import Codes, codes_of
+from justpayme.bills.filling import entry_of, resolved
+from justpayme.bills.held import locks
 from justpayme.bills.models import Bill, Client
 from justpayme.core.bill import MoneyKind, Status
 from justpayme.core.names import plain
@@ -42,17 +47,21 @@ def only_here(connection: Connection) -> QuerySet[Bill]:
 
 def local_bills(connection: Connection) -> list[LocalBill]:
     """The candidates for new invoices, oldest first; a handful of queries, however many."""
-    rows = only_here(connection).select_related("client").prefetch_related("payments")
-    bills = list(rows.annotate(line_count=Count("lines")).order_by("issued_on", "id"))
+    rows = only_here(connection).select_related("client").prefetch_related("payments", "lines")
+    bills, codes = list(rows.order_by("issued_on", "id")), codes_of(connection)
     clients = {bill.client_id: bill.client for bill in bills}
     contacts = _contacts(connection, list(clients.values()))
     used = _numbers_used(connection, {bill.number for bill in bills})
     seen: set[str] = set()
-    return [_local(bill, contacts[bill.client_id], used, seen) for bill in bills]
+    return [_local(bill, contacts[bill.client_id], codes, used, seen) for bill in bills]
 
 
 def _local(
-    bill: Bill, contact: tuple[Contact, tuple[str, ...]], used: set[str], seen: set[str]
+    bill: Bill,
+    contact: tuple[Contact, tuple[str, ...]],
+    codes: Codes,
+    used: set[str],
+    seen: set[str],
 ) -> LocalBill:
     key = bill.number.casefold()
     twice = bool(key) and key in seen
@@ -69,7 +78,8 @@ def _local(
         issued_on=bill.issued_on,
         due_on=bill.due_on,
         stamp=bill.updated_at.isoformat(),
-        lines=getattr(bill, "line_count", 0),
+        lines=len(bill.lines.all()),
+        unfit=_unfit_lines(bill, codes),
         credited=bill.credited,
         payments=tuple(Received(p.pk, p.amount, p.on) for p in paid),
         contact=contact[0],
@@ -77,6 +87,16 @@ def _local(
         number_used=key in used,
         number_twice=twice,
     )
+
+
+def _unfit_lines(bill: Bill, codes: Codes) -> str:
+    """Why the organisation can't book one of its lines: no tax rate like this, say."""
+    stored = entry_of(bill)
+    try:
+        resolved(stored, stored, codes, goes_out=True)
+    except Refused as why:
+        return next(iter(why.problems.values()))
+    return ""
 
 
 def _numbers_used(connection: Connection, numbers: Iterable[str]) -> set[str]:
@@ -144,11 +164,14 @@ def _alike(connection: Connection, clients: Sequence[Client]) -> dict[int, tuple
 def overridden(connection: Connection) -> list[Overridden]:
     """The open conflicts of this organisation, oldest first."""
     rows = Conflict.objects.filter(connection=connection, state=Conflict.State.OPEN)
-    found = rows.select_related("bill__client", "bill__link").order_by("id")
-    return [_overridden(row, connection) for row in found]
+    found = rows.select_related("bill__client").prefetch_related("bill__payments").order_by("id")
+    as_two_way = copy(connection)
+    as_two_way.direction = Connection.Direction.TWO
+    return [_overridden(row, locks(row.bill, as_two_way)) for row in found]
 
 
-def _overridden(row: Conflict, connection: Connection) -> Overridden:
+def _overridden(row: Conflict, locked: Mapping[str, str]) -> Overridden:
+    """`locked`: field of the bill -> why Xero would refuse a change of it."""
     bill = row.bill
     return Overridden(
         id=row.pk,
@@ -160,15 +183,5 @@ def _overridden(row: Conflict, connection: Connection) -> Overridden:
         unit=row.unit,
         ours=row.ours,
         theirs=row.theirs,
-        locked=_why_locked(row, connection),
+        locked=locked.get("currency" if row.unit == "money" else row.unit, ""),
     )
-
-
-def _why_locked(row: Conflict, connection: Connection) -> str:
-    """Why Xero would not take our value now, as far as we know."""
-    bill, day = row.bill, connection.lock_date
-    if bill.status == Status.VOID:
-        return "The invoice is void in Xero, so nothing of it can be changed."
-    if day is not None and bill.issued_on is not None and bill.issued_on <= day:
-        return f"Xero’s books are locked up to {day.day} {day:%B %Y}."
-    return ""

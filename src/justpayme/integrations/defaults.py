@@ -15,6 +15,7 @@ from django.db import transaction
 
 from justpayme.accounts.access import check_may_manage
 from justpayme.accounts.models import Membership
+from justpayme.bills.codes import codes_of
 from justpayme.bills.models import Bill
 from justpayme.core.bill import Status
 from justpayme.integrations.actions import NotPossible, locked, noted
@@ -25,12 +26,7 @@ from justpayme.sync.models import Connection, ReceivingAccount, Record
 from justpayme.sync.pull import reload_lists
 from justpayme.xero.client import Clock
 
-REVENUE_TYPES = ("REVENUE", "SALES", "OTHERINCOME")
-"""Account types whose class in Xero is REVENUE."""
-
 PARKED_FOR = ("defaults_missing", "receiving_account_missing")
-
-Kind = Record.Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +77,17 @@ def receiver_field(currency: str) -> str:
 
 def choices_of(connection: Connection) -> Choices:
     """What may be chosen now: active, and fit for a sales invoice or a payment on one."""
-    accounts = _active(connection, Kind.ACCOUNT)
-    rates = _active(connection, Kind.TAX_RATE, "Status")
-    themes = Record.objects.filter(connection=connection, kind=Kind.THEME).order_by("pk")
+    codes = codes_of(connection)
+    accounts = Record.objects.filter(connection=connection, kind=Record.Kind.ACCOUNT)
+    active = list(accounts.filter(data__status="ACTIVE").values_list("remote_id", "data"))
     return Choices(
-        accounts=_sorted(
-            Option(a["code"], f"{a['code']} {a['name']}") for _, a in accounts if _earns(a)
-        ),
-        tax_types=_sorted(
-            Option(r["TaxType"], r["Name"])
-            for _, r in rates
-            if r.get("CanApplyToRevenue") and r.get("TaxType")
-        ),
-        themes=tuple(Option(t.remote_id, str(t.data.get("Name") or "Unnamed")) for t in themes),
+        accounts=tuple(Option(code, label) for code, label in codes.accounts.items()),
+        tax_types=tuple(Option(rate.tax_type, rate.name) for rate in codes.rates.values()),
+        themes=tuple(Option(pk, name) for pk, name in codes.themes.items()),
         receivers={
             currency: _sorted(
                 Option(pk, f"{a['code']} {a['name']}".strip())
-                for pk, a in accounts
+                for pk, a in active
                 if _receives(a, currency, connection.currency)
             )
             for currency in currencies_of(connection)
@@ -115,19 +105,8 @@ def currencies_of(connection: Connection) -> list[str]:
     return [connection.currency, *others] if connection.currency else others
 
 
-def _active(connection: Connection, kind: str, status: str = "status") -> list[tuple[str, Any]]:
-    rows = Record.objects.filter(connection=connection, kind=kind)
-    return list(rows.filter(**{f"data__{status}": "ACTIVE"}).values_list("remote_id", "data"))
-
-
 def _sorted(options: Iterable[Option]) -> tuple[Option, ...]:
     return tuple(sorted(options, key=lambda option: option.label.casefold()))
-
-
-def _earns(account: Mapping[str, Any]) -> bool:
-    """May lines of a sales invoice be booked to it?"""
-    is_revenue = account.get("class") == "REVENUE" or account["type"] in REVENUE_TYPES
-    return is_revenue and bool(account["code"]) and not account.get("system")
 
 
 def _receives(account: Mapping[str, Any], currency: str, home: str) -> bool:

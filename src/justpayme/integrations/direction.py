@@ -11,6 +11,8 @@ compares with the digest is what it carries out, in one transaction.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,9 +21,7 @@ from django.db import transaction
 from justpayme.accounts.access import check_may_manage
 from justpayme.accounts.models import Membership
 from justpayme.bills import actions as bill_actions
-from justpayme.bills.actions import Act
-from justpayme.bills.models import Bill
-from justpayme.core.bill import MoneyKind
+from justpayme.bills.actions import Act, Refused
 from justpayme.integrations import candidates
 from justpayme.integrations.actions import NotPossible, locked, may_write, noted
 from justpayme.integrations.plan import Kind, Plan, build
@@ -82,7 +82,8 @@ def go_two_way(
 ) -> Plan:
     """Carry out exactly the plan that `digest` stands for; what was done.
 
-    Shifted, and nothing done, when what would happen now is not what was shown.
+    Shifted, and nothing done, when what would happen now is not what was shown. Refused, and
+    nothing done, for an item that can't go for a reason that no preview knows.
     """
     check_may_manage(by)
     with transaction.atomic():
@@ -110,23 +111,22 @@ def _lock_candidates(row: Connection) -> None:
 
 
 def _carry_out(plan: Plan, row: Connection, act: Act) -> None:
-    """Through the same verbs as a person who does each of these alone."""
+    """Through the same verbs as a person who does each of these alone. Refused names the bill."""
     for item in plan.going:
         if item.kind is Kind.CREATE:
-            _create(item.target, row, act)
+            with _named(item.number):
+                bill_actions.bill_send_to_xero(act=act, bill_id=item.target, connection_id=row.pk)
     mine = [item.target for item in plan.going if item.kind is Kind.UPDATE]
     if mine:
         bill_actions.conflict_resolve(act=act, conflict_ids=mine, choice="mine")
 
 
-def _create(bill_id: int, row: Connection, act: Act) -> None:
-    """A new invoice for this bill, then what was paid on it already."""
-    bill = Bill.objects.select_related("client").get(pk=bill_id, business=row.business_id)
-    outbox.enqueue_create(bill, row, act.membership.user, act.now)
-    for payment in bill.payments.filter(kind=MoneyKind.PAYMENT):
-        marked = outbox.enqueue_payment(bill, row, payment.fields(), act.membership.user, act.now)
-        payment.reference = marked.reference
-        payment.save(update_fields=["reference"])
+@contextmanager
+def _named(number: str) -> Iterator[None]:
+    try:
+        yield
+    except Refused as why:
+        raise Refused({"": f"{number}: {why}"}) from why
 
 
 # --- one-directional ---------------------------------------------------------------------------

@@ -77,7 +77,8 @@ class LocalBill:
 
     `alike`: names of contacts in Xero that look like its client.
     `number_used`: an invoice of the organisation has this number already.
-    `number_twice`: an earlier bill of this list has it too.
+    `number_twice`: an earlier bill of this list has it too. `unfit`: why one of its lines can't
+    be booked there, as a sentence.
     """
 
     id: int
@@ -91,6 +92,7 @@ class LocalBill:
     due_on: date | None
     stamp: str
     lines: int = 1
+    unfit: str = ""
     credited: Decimal = ZERO
     payments: tuple[Received, ...] = ()
     contact: Contact = Contact.LINKED
@@ -310,6 +312,8 @@ def _of_number(bill: LocalBill) -> Iterable[Obstacle]:
 def _of_content(bill: LocalBill, terms: Terms) -> Iterable[Obstacle]:
     if not bill.lines:
         yield Obstacle("lines_missing", "It has no lines.")
+    if bill.unfit:
+        yield Obstacle("tax_account_clash", bill.unfit)
     if bill.total < 0:
         yield _known("negative_total")
     if terms.currencies and bill.currency not in terms.currencies:
@@ -318,7 +322,7 @@ def _of_content(bill: LocalBill, terms: Terms) -> Iterable[Obstacle]:
             f"{terms.organisation} does not use {bill.currency}. Add the currency in Xero, "
             "then refresh the lists.",
         )
-    if is_locked(bill.issued_on, terms):
+    if bill.status is not Status.DRAFT and is_locked(bill.issued_on, terms):
         yield Obstacle("lock_date", locked_sentence(terms))
     if bill.status is not Status.DRAFT and bill.due_on is None:
         yield Obstacle("due_date_missing", "It has no due date. Give it one first.")

@@ -163,6 +163,13 @@ def notice(found: Difference) -> Notice:
     return Notice("Something changed while you looked", tuple(lines))
 
 
+def refused(why: str) -> Notice:
+    """One item can't go, so none went."""
+    return Notice(
+        "One of these can’t be sent", (why, "Nothing was sent. Untick it, or put it right.")
+    )
+
+
 def _named(word: str, items: Sequence[Item]) -> list[str]:
     if not items:
         return []

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from justpayme.accounts.access import BusinessRequest, manage_required, member_required
 from justpayme.accounts.security_log import address_of
+from justpayme.bills.actions import Refused
 from justpayme.core.errors import CATALOGUE, Problem
 from justpayme.integrations import actions, defaults, direction, shown, shown_plan
 from justpayme.integrations.actions import NotPossible
@@ -107,6 +108,11 @@ def _confirm(request: BusinessRequest, connection: Connection) -> HttpResponse:
     except direction.Shifted as shifted:
         notice = shown_plan.notice(difference(_marks(request), shifted.plan))
         return _preview_page(request, connection, shifted.plan, 1, notice)
+    except Refused as why:
+        plan = direction.preview(
+            by=request.membership, connection=connection, chosen=_ticks(request)
+        )
+        return _preview_page(request, connection, plan, 1, shown_plan.refused(str(why)))
     sent = len(plan.going)
     words = f"{shown.counted(sent, 'change')} on the way." if sent else "Nothing had to be sent."
     messages.success(request, f"{connection.name} is bidirectional now. {words}")

@@ -124,7 +124,9 @@ def resolve(request: BusinessRequest) -> HttpResponse:
         messages.error(request, "Tick at least one value, then choose which one counts.")
         return _conflicts_page(request, 422)
     try:
-        bill_actions.conflict_resolve(act=_act(request), conflict_ids=ids, choice=choice)
+        bill_actions.conflict_resolve(
+            act=_act(request), conflict_ids=ids, choice="mine" if choice == "mine" else "xero"
+        )
     except MISSING as error:
         raise Http404 from error
     except ActionError as why:
