@@ -400,8 +400,10 @@ def _carry_out(run: Run, connection: Connection, plan: _Plan, now: datetime) -> 
     bulk.replace_lines([(k.link.bill_id, k.after) for k in changed if _differ(k, "lines")])
     bulk.replace_payments([(k.link.bill_id, k.after) for k in changed if _differ(k, "payments")])
     bulk.update_links([(k.link.pk, k.incoming.row, k.edited) for k in plan.known], now)
-    told = [*_sent(plan), *_history(run, keys, plan, before)]
-    bulk.insert_history(business, run.pk, told, now)
+    sent = _sent(plan)
+    if sent:
+        Run.objects.filter(pk=run.pk).update(sent=F("sent") + len(sent))
+    bulk.insert_history(business, run.pk, [*sent, *_history(run, keys, plan, before)], now)
     for known in plan.known:
         if known.items:
             intentions.follow(known.items, known.landed, known.merge, known.lost, now)
@@ -460,7 +462,7 @@ def _sent(plan: _Plan) -> list[HistoryRow]:
         arrivals.row(known.link.bill_id, item, bulk.base_of(known.link.base))
         for known in plan.known
         for item, _ in known.landed
-        if not arrivals.is_told(item)
+        if item.shipment_id is not None and not arrivals.is_told(item)
     ]
 
 

@@ -99,6 +99,7 @@ def start_due(now: datetime) -> int:
     waiting = Connection.objects.filter(
         Q(blocked_until__isnull=True) | Q(blocked_until__lte=now),
         state=Connection.State.LIVE,
+        failures=0,  # else what waits goes with the next try
         outbox__state__in=outbox.MAY_LEAVE,
     )
     to_send = [c for c in waiting.exclude(pk__in=ids).distinct() if outbox.has_work(c, now)]

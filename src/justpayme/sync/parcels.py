@@ -17,7 +17,14 @@ from justpayme.bills.models import Bill
 from justpayme.core.bill import OWNED_BY_XERO, UNITS, BillFields, Status
 from justpayme.core.settle import under
 from justpayme.sync import bulk, clients, outbox
-from justpayme.sync.models import ClientLink, Connection, Link, OutboxItem, ReceivingAccount
+from justpayme.sync.models import (
+    ClientLink,
+    Connection,
+    Link,
+    OutboxItem,
+    ReceivingAccount,
+    Record,
+)
 from justpayme.sync.outbox import Kind, State
 from justpayme.xero import outgoing
 from justpayme.xero.outgoing import Change, New, NewContact, NewPayment, Request, what_hinders
@@ -56,6 +63,48 @@ def pack(
         else:
             outbox.end(item, decision.state, decision.code, now)
     return found
+
+
+_SAID_BY_US = {
+    "lock_date",
+    "contact_needed",
+    "contact_like_this",
+    "contact_archived",
+    "defaults_missing",
+    "receiving_account_missing",
+    "payment_not_allowed",
+    "payment_over_due",
+}
+"""Why an item was held back here that may be over without anybody's doing anything to it."""
+
+
+def may_change_its_mind(item: OutboxItem) -> bool:
+    """Might the reason why this item is held back be gone? Xero's own words are no reason of
+    ours, but for a contact that was archived and is not any more."""
+    if item.error_code == "contact_archived" and item.error_text:
+        return _is_restored(item)
+    return item.error_code in _SAID_BY_US and not item.error_text
+
+
+def _is_restored(item: OutboxItem) -> bool:
+    if item.bill is None:
+        return False
+    contact = Record.objects.filter(
+        connection=item.connection,
+        kind=Record.Kind.CONTACT,
+        remote_id=clients.contact_id_of(item.bill.client),
+        updated_at__gt=item.error_at,
+    ).first()
+    return contact is not None and not contact.data["archived"]
+
+
+def reconsider(connection: Connection, item: OutboxItem, now: datetime) -> None:
+    """Let an item go that could leave now, or say why not any more. Rows are locked already."""
+    decision = _PACKERS[item.kind](connection, item)
+    if isinstance(decision, Parcel):
+        outbox.end(item, State.WAITING, "", now)
+    elif (decision.state, decision.code) != (item.state, item.error_code):
+        outbox.end(item, decision.state, decision.code, now)
 
 
 def request_of(kind: str, parcels: Sequence[Parcel]) -> Request:

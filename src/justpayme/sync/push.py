@@ -34,6 +34,11 @@ from justpayme.xero.outgoing import Request
 ROUNDS = 50
 """A sending always ends (I-56): this often it looks whether more may leave."""
 
+CALLS = 3
+"""Calls of one sending that follow closely: read first, send, read again."""
+
+_HELD = (State.REFUSED, State.PARKED)
+
 ORDER = (Kind.CONTACT, Kind.CREATE, Kind.UPDATE, Kind.UNPAY, Kind.PAY)
 
 
@@ -43,6 +48,8 @@ class Push(Sending):
     def everything_waiting(self) -> None:
         """Raises Problem; what was recorded until then stays recorded."""
         self._what_is_under_way()
+        if self.run.kind != Run.Kind.PUSH and self.run.connection.is_two_way:
+            self._reconsider()
         for _ in range(ROUNDS):
             connection = Connection.objects.get(pk=self.run.connection_id)
             items = outbox.due(connection, self.clock.now()) if connection.is_two_way else []
@@ -53,7 +60,21 @@ class Push(Sending):
                 for batch in _batches(kind, [item for item in items if item.kind == kind]):
                     self._send(kind, batch)
 
+    def _reconsider(self) -> None:
+        """What we ourselves held back may go once its cause is gone, by itself."""
+        mine = OutboxItem.objects.filter(connection=self.run.connection, state__in=_HELD)
+        items = [item for item in mine if parcels.may_change_its_mind(item)]
+        if not items:
+            return
+        if any(item.error_code == "lock_date" for item in items):
+            self.pull.check_organisation()
+        with transaction.atomic():
+            connection = fence(self.run)
+            for item in lock(items, states=_HELD):
+                parcels.reconsider(connection, item, self.clock.now())
+
     def _send(self, kind: str, items: Sequence[OutboxItem]) -> None:
+        self.client.make_room(CALLS)
         self._read_first(kind, items)
         shipment = self._claim(kind, items)
         if shipment is not None:

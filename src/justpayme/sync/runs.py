@@ -188,7 +188,7 @@ def _end(run: Run, problem: Problem | None, clock: Clock) -> None:
             changes = (
                 _after_success(run, connection, now)
                 if problem is None
-                else _after_problem(connection, problem, now, clock.jitter())
+                else _after_problem(run, connection, problem, now, clock.jitter())
             )
             if changes:
                 Connection.objects.filter(pk=connection.pk).update(**changes)
@@ -233,10 +233,12 @@ def _after_success(run: Run, connection: Connection, now: datetime) -> dict[str,
 
 
 def _after_problem(
-    connection: Connection, problem: Problem, now: datetime, jitter: float
+    run: Run, connection: Connection, problem: Problem, now: datetime, jitter: float
 ) -> dict[str, Any]:
     failures = connection.failures + 1
     due = schedule.after_problem(problem, failures, now, connection.interval_minutes, jitter)
+    if run.kind == Run.Kind.PUSH and due is not None and connection.next_due_at is not None:
+        due = min(due, connection.next_due_at)  # a sending makes no sync later
     changes: dict[str, Any] = {
         "failures": F("failures") + 1,
         "next_due_at": due,

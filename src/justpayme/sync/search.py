@@ -12,11 +12,11 @@ from datetime import datetime
 from django.db import transaction
 
 from justpayme.core.outbox import Found, searched
-from justpayme.sync import arrivals, outbox, revert
+from justpayme.sync import outbox, revert
 from justpayme.sync.apply import fence
 from justpayme.sync.models import IN_FLIGHT, Connection, Link, OutboxItem, Run, Shipment
 from justpayme.sync.outbox import Kind, State
-from justpayme.sync.under_way import WATCH, Sending, confirm, lock
+from justpayme.sync.under_way import WATCH, Sending, arrived, confirm, lock
 from justpayme.xero import wire
 from justpayme.xero.client import XeroClient
 from justpayme.xero.translate import to_payment
@@ -78,7 +78,7 @@ def _look_for_contacts(sending: Sending, items: Sequence[OutboxItem]) -> None:
         fence(sending.run)
         for item in _still(items):
             if contact_id := ids.get(item.marker):
-                outbox.link_client(item, contact_id, sending.clock.now())
+                confirm(sending.run, Kind.CONTACT, item, contact_id, sending.clock.now())
 
 
 def _look_for_payments(sending: Sending, items: Sequence[OutboxItem]) -> None:
@@ -101,7 +101,7 @@ def _look_for_payments(sending: Sending, items: Sequence[OutboxItem]) -> None:
 
 
 def _done(sending: Sending, item: OutboxItem, now: datetime) -> None:
-    arrivals.tell(sending.run.pk, item, now)
+    arrived(sending.run, item, now)
     outbox.end(item, State.DONE, "", now)
 
 

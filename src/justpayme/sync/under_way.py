@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import F
+
 from justpayme.bills.models import Bill
 from justpayme.core.outbox import Decision, Sent, Watch
 from justpayme.sync import arrivals, outbox
@@ -50,6 +52,7 @@ def lock(items: Any, *, states: Sequence[str]) -> list[OutboxItem]:
 
 def confirm(run: Run, kind: str, item: OutboxItem, remote_id: str, now: datetime) -> None:
     """Xero says that it is done. A contact is linked; a bill waits for Xero to show it."""
+    arrived(run, item, now)
     if kind == Kind.CONTACT:
         outbox.link_client(item, remote_id, now)
         return
@@ -57,9 +60,15 @@ def confirm(run: Run, kind: str, item: OutboxItem, remote_id: str, now: datetime
         item.paid = (item.paid or {}) | {"remote_id": remote_id}
     if kind != Kind.UPDATE:
         item.remote_id = remote_id
-    arrivals.tell(run.pk, item, now)
     item.detail = item.detail | {"confirmed": True}
     unsure(item)
+
+
+def arrived(run: Run, item: OutboxItem, now: datetime) -> None:
+    """Count on the run, and tell in the bill's history, that an item reached Xero: once."""
+    if not arrivals.is_told(item):
+        Run.objects.filter(pk=run.pk).update(sent=F("sent") + 1)
+        arrivals.tell(run.pk, item, now)
 
 
 def unsure(item: OutboxItem) -> None:

@@ -425,6 +425,10 @@ class XeroClient:
                 raise httpx2.ReadTimeout("the answer took too long")
         return bytes(body)
 
+    def make_room(self, calls: int) -> None:
+        """Wait until so many calls may follow one another without a pause between them."""
+        self.clock.sleep(limits.wait(self.window, self.clock.monotonic(), calls))
+
     def _keep_to_the_limit(self) -> None:
         if self.usage.day_remaining == 0:
             raise Problem("day_limit", retry_after=3600.0)

@@ -26,12 +26,12 @@ class Window:
     times: tuple[float, ...] = ()
 
 
-def wait(window: Window, now: float) -> float:
-    """Seconds until one more call is within the limit; 0 if it is now."""
-    recent = _recent(window, now)
-    if len(recent) < PER_MINUTE:
+def wait(window: Window, now: float, calls: int = 1) -> float:
+    """Seconds until so many more calls are within the limit; 0 if they are now."""
+    recent, before = _recent(window, now), PER_MINUTE - calls
+    if len(recent) <= before:
         return 0.0
-    return max(recent[-PER_MINUTE] + WINDOW + _SLACK - now, 0.0)
+    return max(recent[-before - 1] + WINDOW + _SLACK - now, 0.0)
 
 
 def called(window: Window, now: float, remaining: int | None) -> Window:
