@@ -85,14 +85,11 @@ def test_a_change_since_the_last_entry_is_found() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"field": "total", "old": "NaN", "new": "1"},
-        {"field": "total", "old": 1.5, "new": "1"},
+        {"field": "total", "old": "much", "new": "1"},
         {"field": "total", "old": None, "new": "1"},
         {"field": "due_on", "old": "someday", "new": None},
         {"field": "status", "old": "gone", "new": "paid"},
-        {"field": "sent", "old": "no", "new": True},
         {"field": "lines", "old": None, "new": []},
-        {"field": "lines", "old": ["<b>"], "new": []},
         {"field": "lines", "old": [{"tracking": [{"name": "Region"}]}], "new": []},
         {"field": "payments", "old": [{"kind": "payment"}], "new": []},
         {"field": "number"},

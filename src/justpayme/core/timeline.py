@@ -14,22 +14,12 @@ back can't tear a bill apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from datetime import date
-from decimal import Decimal, InvalidOperation
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import InvalidOperation
 from typing import Any
 
-from justpayme.core.bill import (
-    FIELD_NAMES,
-    BillFields,
-    LineFields,
-    MoneyKind,
-    PaidFields,
-    Status,
-    TaxMode,
-    TrackingFields,
-)
+from justpayme.core.bill import FIELD_NAMES, BillFields, from_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,81 +105,13 @@ def read_entry(
         name = str(change.get("field", ""))
         if name not in FIELD_NAMES:
             continue
-        read = client if name == "client" else READERS[name]
         try:
-            edits.append(Edit(name, read(change.get("old")), read(change.get("new"))))
+            old, new = (_value(name, change[side], client) for side in ("old", "new"))
+            edits.append(Edit(name, old, new))
         except (ValueError, TypeError, KeyError, AttributeError, InvalidOperation):
             unread.append(name)
     return Entry(number, tuple(edits), tuple(unread))
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(value)
-    return value
-
-
-def _number(value: Any) -> Decimal:
-    number = Decimal(_text(value))
-    if not number.is_finite():
-        raise ValueError(value)
-    return number
-
-
-def _maybe_number(value: Any) -> Decimal | None:
-    return None if value is None else _number(value)
-
-
-def _day(value: Any) -> date | None:
-    return None if value is None else date.fromisoformat(_text(value))
-
-
-def _tracking(value: Any) -> tuple[TrackingFields, ...]:
-    return tuple(TrackingFields(_text(one["name"]), _text(one["option"])) for one in value)
-
-
-def _line(value: Mapping[str, Any]) -> LineFields:
-    return LineFields(**{name: _LINE[name](part) for name, part in value.items() if name in _LINE})
-
-
-def _paid(value: Mapping[str, Any]) -> PaidFields:
-    return PaidFields(**{name: _PAID[name](part) for name, part in value.items() if name in _PAID})
-
-
-def _lines(value: Sequence[Mapping[str, Any]]) -> tuple[LineFields, ...]:
-    return tuple(_line(one) for one in value)
-
-
-def _payments(value: Sequence[Mapping[str, Any]]) -> tuple[PaidFields, ...]:
-    return tuple(_paid(one) for one in value)
-
-
-_BY_TYPE: dict[str, Callable[[Any], Any]] = {
-    "str": _text,
-    "bool": _flag,
-    "date | None": _day,
-    "Decimal": _number,
-    "Decimal | None": _maybe_number,
-    "Status": Status,
-    "TaxMode": TaxMode,
-    "MoneyKind": MoneyKind,
-    "tuple[TrackingFields, ...]": _tracking,
-    "tuple[LineFields, ...]": _lines,
-    "tuple[PaidFields, ...]": _payments,
-}
-
-
-def _readers(kind: Any) -> dict[str, Callable[[Any], Any]]:
-    """Field → how to read its plain value; a field of a new type fails here, at the start."""
-    return {field.name: _BY_TYPE[str(field.type)] for field in fields(kind)}
-
-
-READERS = _readers(BillFields)
-_LINE = _readers(LineFields)
-_PAID = _readers(PaidFields)
+def _value(name: str, plain: Any, client: Callable[[Any], str]) -> Any:
+    return client(plain) if name == "client" else getattr(from_plain({name: plain}), name)
