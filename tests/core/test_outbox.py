@@ -122,6 +122,16 @@ def test_a_wall_clock_that_jumps_can_only_take_a_resend_away(jump: int) -> None:
         assert watch.step(ID, tries, at(jump + 140), 190.0).step is Step.SEARCH
 
 
+def test_a_clock_that_stepped_back_a_little_does_not_stretch_the_keys_life() -> None:
+    """It stands behind the true time, but not behind the last send."""
+    watch = Watch()
+    watch.sending(ID, 1, 0.0)
+    watch.sending(ID, 2, 150.0)
+    tries = sent(0, 150, 2)
+    assert watch.step(ID, tries, at(170), 170.0) == Decision(Step.RESEND, at(170))
+    assert watch.step(ID, tries, at(170), 230.0) == Decision(Step.WAIT, at(230))
+
+
 def test_a_machine_that_slept_sends_nothing_again() -> None:
     """The monotonic clock stood still; the wall clock knows."""
     watch = Watch()
@@ -175,8 +185,9 @@ def test_a_key_names_the_tenant_and_the_shipment_and_fits() -> None:
     assert len(one) <= 128
     assert one != key_of(TENANT, UUID(int=2))
     assert one != key_of(TENANT.replace("3f", "4f"), UUID(int=1))
+    assert len(key_of("t" * 87, UUID(int=1))) == 128
     with pytest.raises(ValueError, match="too long"):
-        key_of("t" * 100, UUID(int=1))
+        key_of("t" * 88, UUID(int=1))
 
 
 def test_a_marker_is_short_and_plain_and_made_of_the_randomness_only() -> None:
