@@ -29,6 +29,7 @@ from tests.integrations.two_way import (
 from tests.integrations.world import World
 
 from justpayme.accounts.models import Business, User
+from justpayme.bills.actions import Refused
 from justpayme.bills.models import Bill
 from justpayme.integrations import defaults
 from justpayme.sync import lost
@@ -250,6 +251,54 @@ def test_ticks_on_other_pages_are_kept(
     second = browser.post(address("preview", imported.pk), form)
     assert set(hidden(second)["chosen"].split()) == {f"c{bills[0].pk}", f"c{bills[58].pk}"}
     assert "send 3 changes" in text_of(second)  # two invoices and their client's contact
+
+
+def test_more_than_can_go_at_once_is_refused_whole(
+    browser: Browser, world: World, business: Business, imported: Connection, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("justpayme.integrations.direction.AT_ONCE", 2)
+    make_ready(browser, world, imported)
+    client = local_bill(business, "B-0").client
+    keys = [f"c{local_bill(business, f'C-{n}', client=client).pk}" for n in range(3)]
+    answer = confirm(browser, imported, show(browser, imported, *keys), *keys)
+    assert answer.status_code == 409
+    assert "At most 2 go at once." in text_of(answer)
+    assert imported.direction == "one"
+    assert not OutboxItem.objects.exists()
+
+
+def test_what_was_left_out_can_be_sent_later_from_the_same_list(
+    browser: Browser, world: World, business: Business, imported: Connection
+) -> None:
+    make_ready(browser, world, imported)
+    later = local_bill(business, "B-9")
+    confirm(browser, imported, show(browser, imported))
+    there = text_of(browser.get(address("organisation", imported.pk)))
+    assert "Send bills that exist only here" in there
+    shown = show(browser, imported, f"c{later.pk}")
+    assert "Send bills to Xero" in text_of(shown)
+    answer = confirm(browser, imported, shown, f"c{later.pk}")
+    assert answer["Location"] == address("organisation", imported.pk)
+    assert OutboxItem.objects.get(kind="create").bill_id == later.pk
+
+
+def test_an_item_that_cannot_go_for_another_reason_stops_all(
+    browser: Browser, world: World, business: Business, imported: Connection, monkeypatch: Any
+) -> None:
+    make_ready(browser, world, imported)
+    good, bad = local_bill(business, "B-1"), local_bill(business, "B-2")
+
+    def refuse(**what: Any) -> None:
+        if what["bill_id"] == bad.pk:
+            raise Refused({"": "No such thing."})
+
+    monkeypatch.setattr("justpayme.bills.actions.bill_send_to_xero", refuse)
+    ticks = (f"c{good.pk}", f"c{bad.pk}")
+    answer = confirm(browser, imported, show(browser, imported, *ticks), *ticks)
+    assert answer.status_code == 409
+    assert "B-2: No such thing." in text_of(answer)
+    assert imported.direction == "one"
+    assert not OutboxItem.objects.exists()
 
 
 # --- the world changes meanwhile ---------------------------------------------------------------

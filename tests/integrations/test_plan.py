@@ -11,6 +11,7 @@ import pytest
 
 from justpayme.core.bill import Status
 from justpayme.integrations.plan import (
+    AT_ONCE,
     Contact,
     Kind,
     LocalBill,
@@ -19,7 +20,7 @@ from justpayme.integrations.plan import (
     Terms,
     build,
     difference,
-    ticked,
+    tickable,
 )
 
 TERMS = Terms(
@@ -122,7 +123,7 @@ def test_what_xero_would_refuse_stays_behind_whatever_is_ticked(
     [item] = plan.blocked
     assert code in {obstacle.code for obstacle in item.obstacles}
     assert all(obstacle.sentence.endswith(".") for obstacle in item.obstacles)
-    assert ticked(plan, everything=True) == frozenset()
+    assert tickable(plan) == frozenset()
 
 
 def test_the_day_after_the_lock_date_may_go() -> None:
@@ -194,3 +195,10 @@ def test_a_changed_value_of_either_side_changes_the_plan() -> None:
     for change in ({"ours": {"reference": "x"}}, {"theirs": {"reference": "x"}}):
         now = build(TERMS, [], [override(**change)], frozenset({"m1"}))
         assert now.digest != shown.digest
+
+
+def test_no_more_is_ticked_at_once_than_can_go_at_once() -> None:
+    bills = [bill(n) for n in range(1, AT_ONCE + 5)]
+    keys = tickable(build(TERMS, bills, [], frozenset()))
+    assert len(keys) == AT_ONCE
+    assert "c1" in keys

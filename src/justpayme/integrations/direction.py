@@ -1,6 +1,6 @@
 """Verbs that change the direction of an organisation, and what they would do.
 
-    one-directional ── preview ── go_two_way(digest) ──▶ bidirectional
+    one-directional ── preview ── go_two_way(digest) ──▶ bidirectional ── preview, to send more
           ▲              ▲  the world changed: Shifted │            │
           │              └────────────────────────────┘            │
           └───────────────── go_one_way ────────────────────────────┘
@@ -24,7 +24,7 @@ from justpayme.bills import actions as bill_actions
 from justpayme.bills.actions import Act, Refused
 from justpayme.integrations import candidates
 from justpayme.integrations.actions import NotPossible, locked, may_write, noted
-from justpayme.integrations.plan import Kind, Plan, build
+from justpayme.integrations.plan import AT_ONCE, Kind, Plan, build, ticked
 from justpayme.sync import outbox, revert
 from justpayme.sync.doorbell import request_push
 from justpayme.sync.models import IN_FLIGHT, OPEN, Conflict, Connection, Link, OutboxItem
@@ -48,7 +48,8 @@ class Shifted(Exception):
 
 
 def preview(*, by: Membership, connection: Connection, chosen: frozenset[str]) -> Plan:
-    """What going bidirectional would do in Xero, with what is ticked. Changes nothing."""
+    """What going bidirectional (or sending more, where it is already) would do in Xero, with what
+    is ticked. Changes nothing."""
     check_may_manage(by)
     _check_ready(connection)
     return _plan(connection, chosen)
@@ -57,8 +58,6 @@ def preview(*, by: Membership, connection: Connection, chosen: frozenset[str]) -
 def _check_ready(row: Connection) -> None:
     if not row.is_live:
         raise NotPossible(f"{row.name} is not connected. Connect it first.")
-    if row.direction == Direction.TWO:
-        raise NotPossible(f"{row.name} is bidirectional already.")
     if not may_write(row):
         raise NotPossible("Xero has not allowed changes yet. Choose Bidirectional again.")
     if row.defaults_set_at is None:
@@ -93,11 +92,14 @@ def go_two_way(
         plan = _plan(row, chosen)
         if plan.digest != digest:
             raise Shifted(plan)
+        if len(ticked(plan)) > AT_ONCE:
+            raise Refused({"": f"At most {AT_ONCE} go at once. Send the others afterwards."})
+        action = "sent_more" if row.direction == Direction.TWO else "went_bidirectional"
         row.direction = Direction.TWO
         row.save(update_fields=["direction"])
         _carry_out(plan, row, Act(by, now))
         request_push(connection=row, by=by.user)
-        noted(by, row, "went_bidirectional", address, changes=len(plan.going))
+        noted(by, row, action, address, changes=len(plan.going))
     return plan
 
 

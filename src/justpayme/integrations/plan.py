@@ -242,9 +242,18 @@ def build(
     return Plan(tuple(printed), terms, _digest(words))
 
 
-def ticked(plan: Plan, *, everything: bool) -> frozenset[str]:
-    """The keys of all that can be ticked, or of what is."""
-    return frozenset(i.key for i in plan.offered if not i.blocked and (everything or i.chosen))
+AT_ONCE = 100
+"""Ticks that are carried out together: they are one transaction, and others wait for it."""
+
+
+def ticked(plan: Plan) -> frozenset[str]:
+    """The keys of what is ticked."""
+    return frozenset(item.key for item in plan.offered if item.chosen)
+
+
+def tickable(plan: Plan) -> frozenset[str]:
+    """The keys of all that can be ticked, as far as it can go at once."""
+    return frozenset([item.key for item in plan.offered if not item.blocked][:AT_ONCE])
 
 
 # --- one bill ----------------------------------------------------------------------------------

@@ -59,12 +59,12 @@ def figures(plan: Plan, linked: int, home: str) -> list[Figure]:
     found = [
         Figure("Changes to Xero", f"{len(plan.going):,}", lead=True, state="final"),
         Figure("New invoices", f"{plan.count(Kind.CREATE):,}", sums(plan, Kind.CREATE, home)),
-        Figure("Updated invoices", f"{len(updated):,}"),
+        Figure("Updated invoices", f"{len(updated):,}", "with values of yours"),
         Figure("Payments", f"{plan.count(Kind.PAY):,}", sums(plan, Kind.PAY, home)),
         Figure("Left as they are", f"{linked - len(updated):,}", "already equal"),
     ]
     if contacts:
-        found.insert(4, Figure("New contacts", f"{contacts:,}"))
+        found.insert(4, Figure("New contacts", f"{contacts:,}", "of new clients"))
     return found
 
 

@@ -17,7 +17,7 @@ from justpayme.core.errors import CATALOGUE, Problem
 from justpayme.integrations import actions, defaults, direction, shown, shown_plan
 from justpayme.integrations.actions import NotPossible
 from justpayme.integrations.forms import DefaultsForm, DirectionForm
-from justpayme.integrations.plan import Plan, difference, ticked
+from justpayme.integrations.plan import AT_ONCE, Plan, difference, tickable, ticked
 from justpayme.integrations.views import connection_of, organisation_page, to_xero
 from justpayme.sync.clock import RealClock
 from justpayme.sync.models import Connection
@@ -87,7 +87,7 @@ def preview(request: BusinessRequest, pk: int) -> HttpResponse:
             by=request.membership, connection=connection, chosen=_ticks(request)
         )
         if pressed in ("all", "none"):
-            keys = ticked(plan, everything=True) if pressed == "all" else frozenset()
+            keys = tickable(plan) if pressed == "all" else frozenset()
             plan = direction.preview(by=request.membership, connection=connection, chosen=keys)
     except NotPossible as why:
         messages.error(request, str(why))
@@ -115,7 +115,8 @@ def _confirm(request: BusinessRequest, connection: Connection) -> HttpResponse:
         return _preview_page(request, connection, plan, 1, shown_plan.refused(str(why)))
     sent = len(plan.going)
     words = f"{shown.counted(sent, 'change')} on the way." if sent else "Nothing had to be sent."
-    messages.success(request, f"{connection.name} is bidirectional now. {words}")
+    now = "" if connection.direction == Direction.TWO else f"{connection.name} is bidirectional. "
+    messages.success(request, f"{now}{words}")
     return redirect("integrations:organisation", pk=connection.pk)
 
 
@@ -156,7 +157,7 @@ def _preview_page(
         "rows": shown_plan.rows(plan, part, connection.currency),
         "notice": notice,
         "here": " ".join(item.key for item in part),
-        "chosen": " ".join(sorted(ticked(plan, everything=False))),
+        "chosen": " ".join(sorted(ticked(plan))),
         "marks": " ".join(f"{key}:{mark}" for key, mark in plan.marks.items()),
         "going": shown.counted(len(plan.going), "change"),
         "page": page,
@@ -165,6 +166,8 @@ def _preview_page(
         "until": (page - 1) * ROWS_A_PAGE + len(part),
         "candidates": len(order),
         "stays": len(plan.blocked),
+        "two_way": connection.direction == Direction.TWO,
+        "at_once": AT_ONCE if len(order) > AT_ONCE else 0,
     }
     return render(request, "integrations/preview.html", context, status=409 if notice else 200)
 
