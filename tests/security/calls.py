@@ -14,6 +14,15 @@ BODIES: dict[str, Any] = {
     "api/v1/clients/<int:client_id>": {"name": "New", "email": "new@example.com"},
     "api/v1/bills/<int:bill_id>": {"reference": "New", "number": "N-1"},
     "api/v1/organisations/<int:organisation_id>": {"interval_minutes": 60},
+    "api/v1/organisations/<int:organisation_id>/preview": {},
+    "api/v1/organisations/<int:organisation_id>/direction": {"direction": "one"},
+    "api/v1/organisations/<int:organisation_id>/defaults": {
+        "revenue_account": "200",
+        "tax_type": "OUTPUT2",
+    },
+    "api/v1/bills/<int:bill_id>/resolve": {"choice": "mine"},
+    "api/v1/bills/<int:bill_id>/payments": {"amount": "1.00", "on": "2026-11-22"},
+    "api/v1/outbox/<int:item_id>/contact": {"contact_id": None},
 }
 """Bodies of calls that would succeed; the page forms are sent empty."""
 
@@ -38,7 +47,7 @@ def ask(world: World, role: str, method: str, route: str, whose: str = "own") ->
 def send(world: World, role: str, method: str, route: str, path: str) -> Any:
     """The answer, with everything that it changed."""
     if is_api(route):
-        body = _bill(world) if (route, method) == ("api/v1/bills", "POST") else BODIES.get(route)
+        body = _body(world, role, method, route)
         has_body = method in ("POST", "PATCH", "PUT") and body is not None
         return world.callers[role].send(
             method, path.removeprefix("/api/v1"), body if has_body else None
@@ -46,6 +55,18 @@ def send(world: World, role: str, method: str, route: str, path: str) -> Any:
     return world.browsers[role].generic(
         method, path, "", content_type="application/x-www-form-urlencoded"
     )
+
+
+def _body(world: World, role: str, method: str, route: str) -> Any:
+    if (route, method) == ("api/v1/bills", "POST"):
+        return _bill(world)
+    side = world.foreign if role == "charlie" else world.own
+    named = {
+        "api/v1/bills/<int:bill_id>/send-to-xero": {"organisation_id": side.ids["connection"]},
+        "api/v1/outbox/retry": {"ids": [side.ids["item"]]},
+        "api/v1/conflicts/resolve": {"ids": [side.ids["conflict"]], "choice": "xero"},
+    }
+    return named.get(route, BODIES.get(route))
 
 
 def _bill(world: World) -> dict[str, Any]:

@@ -158,13 +158,33 @@ ROWS: dict[str, Row] = {
     "api/v1/bills/<int:bill_id>/history": _api(BILL, GET=MEMBERS),
     "api/v1/bills/<int:bill_id>/approve": _api(BILL, POST=CHANGERS),
     "api/v1/bills/<int:bill_id>/void": _api(BILL, POST=CHANGERS),
+    "api/v1/bills/<int:bill_id>/send-to-xero": _api(BILL, POST=CHANGERS),
+    "api/v1/bills/<int:bill_id>/discard": _api(BILL, POST=CHANGERS),
+    "api/v1/bills/<int:bill_id>/retry": _api(BILL, POST=CHANGERS),
+    "api/v1/bills/<int:bill_id>/resolve": _api(BILL, POST=CHANGERS),
+    "api/v1/bills/<int:bill_id>/payments": _api(BILL, POST=CHANGERS),
+    "api/v1/bills/<int:bill_id>/payments/<int:payment_id>": _api(
+        BILL | {"payment_id": "payment"}, DELETE=CHANGERS
+    ),
     "api/v1/clients": _api(GET=MEMBERS, POST=CHANGERS),
     "api/v1/clients/<int:client_id>": _api(CLIENT, GET=MEMBERS, PATCH=CHANGERS),
     "api/v1/payments": _api(GET=MEMBERS),
+    "api/v1/outbox": _api(GET=MEMBERS),
+    "api/v1/outbox/retry": _api(POST=CHANGERS),
+    "api/v1/outbox/<int:item_id>/contact": _api({"item_id": "item"}, POST=CHANGERS),
+    "api/v1/conflicts": _api(GET=MEMBERS),
+    "api/v1/conflicts/resolve": _api(POST=CHANGERS),
     "api/v1/organisations": _api(GET=MEMBERS),
     "api/v1/organisations/<int:organisation_id>": _api(ORGANISATION, GET=MEMBERS, PATCH=OWNERS),
     "api/v1/organisations/<int:organisation_id>/sync": _api(ORGANISATION, POST=CHANGERS),
     "api/v1/organisations/<int:organisation_id>/disconnect": _api(ORGANISATION, POST=OWNERS),
+    "api/v1/organisations/<int:organisation_id>/preview": _api(ORGANISATION, POST=OWNERS),
+    "api/v1/organisations/<int:organisation_id>/direction": _api(ORGANISATION, POST=OWNERS),
+    "api/v1/organisations/<int:organisation_id>/defaults": _api(
+        ORGANISATION, GET=MEMBERS, PUT=OWNERS
+    ),
+    "api/v1/organisations/<int:organisation_id>/refresh-lists": _api(ORGANISATION, POST=OWNERS),
+    "api/v1/organisations/<int:organisation_id>/retry": _api(ORGANISATION, POST=CHANGERS),
     "api/v1/runs": _api(GET=MEMBERS),
     "api/v1/runs/<int:run_id>": _api({"run_id": "run"}, GET=MEMBERS),
 }

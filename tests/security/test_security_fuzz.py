@@ -18,7 +18,14 @@ OPERATIONS = [
     for path, methods in schema()["paths"].items()
     for method, details in methods.items()
 ]
-KINDS = {"bill_id": "bill", "client_id": "client", "organisation_id": "connection", "run_id": "run"}
+KINDS = {
+    "bill_id": "bill",
+    "client_id": "client",
+    "organisation_id": "connection",
+    "run_id": "run",
+    "item_id": "item",
+    "payment_id": "payment",
+}
 SHARED = settings(
     deadline=None,
     database=None,

@@ -139,6 +139,7 @@ def _fill(business: Business, person: User) -> Side:
         "connection": connection,
         "run": run,
         "item": item,
+        "conflict": Conflict.objects.get(business=business),
         "invitation": invitation,
         "token": token,
         "business": business,

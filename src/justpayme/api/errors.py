@@ -24,7 +24,9 @@ from ninja.errors import ValidationError as ShapeError
 from pydantic import Field
 
 from justpayme.bills.actions import ActionError, Refused
+from justpayme.core.errors import Problem
 from justpayme.integrations.actions import NotPossible
+from justpayme.integrations.defaults import BadDefaults
 
 MAX_BODY = 1024 * 1024
 """Most bytes of a request's body. A bill with 1,000 lines is about 300 KiB."""
@@ -127,7 +129,7 @@ def _from_http(error: HttpError) -> Refusal:
 
 
 def _from_shape(error: ShapeError) -> Refusal:
-    fields = {_field_name(item["loc"]): _sentence(item) for item in error.errors}
+    fields = {_field_name(item["loc"]): sentence_of(item) for item in error.errors}
     return Refusal(422, fields=fields)
 
 
@@ -151,7 +153,18 @@ def _from_verb(error: Refused) -> Refusal:
     return Refusal(422, whole, fields=fields)
 
 
-_API_NAMES = {"client": "client_id"}
+_API_NAMES = {"client": "client_id", "contact": "contact_id"}
+
+
+def _default_names(problems: Mapping[str, str]) -> dict[str, str]:
+    """`receiver_GBP` of the form is `receivers.GBP` here."""
+    return {name.replace("receiver_", "receivers."): said for name, said in problems.items()}
+
+
+def _from_xero(problem: Problem) -> Refusal:
+    """Xero could not be asked, or did not let us: what happened, and what to do."""
+    said = (problem.sentence, problem.entry.means, problem.entry.remedy)
+    return Refusal(409, " ".join(filter(None, said)))
 
 
 _TRANSLATIONS: tuple[tuple[type[Exception], Callable[[Any], Refusal]], ...] = (
@@ -164,6 +177,8 @@ _TRANSLATIONS: tuple[tuple[type[Exception], Callable[[Any], Refusal]], ...] = (
     (ObjectDoesNotExist, lambda error: Refusal(404)),
     (ActionError, lambda error: Refusal(409, str(error))),
     (NotPossible, lambda error: Refusal(409, str(error))),
+    (Problem, _from_xero),
+    (BadDefaults, lambda error: Refusal(422, fields=_default_names(error.problems))),
     (Refused, _from_verb),
     (PermissionDenied, lambda error: Refusal(403, str(error))),
     (ValidationError, _from_rules),
@@ -215,7 +230,8 @@ for _kind in ("datetime_type", "datetime_parsing", "datetime_from_date_parsing")
     _SENTENCES[_kind] = "Send a time as 2026-11-22T09:30:00Z."
 
 
-def _sentence(item: Mapping[str, Any]) -> str:
+def sentence_of(item: Mapping[str, Any]) -> str:
+    """One of pydantic's errors in our words."""
     context = item.get("ctx", {})
     if item["type"] == "value_error":
         return str(context["error"])

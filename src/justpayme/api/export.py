@@ -49,12 +49,7 @@ def export_bills(business: Business, form: str, out: TextIO, *, now: datetime) -
 
 
 def _bills(books: Books) -> Iterator[shapes.BillOut]:
-    rows = (
-        books.bills()
-        .select_related(*present.BILL_RELATED)
-        .prefetch_related("lines", "payments")
-        .order_by("id")
-    )
+    rows = present.with_sync(books.bills()).prefetch_related("lines", "payments").order_by("id")
     for bill in rows.iterator(chunk_size=AT_ONCE):
         yield present.bill_out(bill, books)
 

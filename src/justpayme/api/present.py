@@ -5,31 +5,55 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import Model, Prefetch, QuerySet
 
 from justpayme.api import shapes
 from justpayme.bills.currencies import digits
+from justpayme.bills.held import locks
 from justpayme.bills.models import Bill, Client, HistoryEntry, Line, Payment
 from justpayme.bills.queries import Books
-from justpayme.core.badge import Badge, BillSyncFacts, badge_for
+from justpayme.core.badge import BADGES, Badge, BillSyncFacts, badge_for
 from justpayme.core.bill import Status, TaxMode, shown_status
+from justpayme.core.errors import CATALOGUE, told
+from justpayme.core.outbox import without_marker
 from justpayme.core.totals import rate_of
-from justpayme.sync.models import Connection, Link, Run
+from justpayme.integrations.actions import may_write
+from justpayme.integrations.queries import Held
+from justpayme.sync.models import OPEN, Conflict, Connection, Link, OutboxItem, Run
 
-BILL_RELATED = ("client", "link__connection")
-"""What `bill_row` follows; a query that lists bills selects these."""
+ITEM_RELATED = ("connection", "by", "bill__client", "client")
+CONFLICT_RELATED = ("connection", "bill", "typed_by")
+_State = OutboxItem.State
+
+
+def with_sync(rows: QuerySet[Bill]) -> QuerySet[Bill]:
+    """Bills with all that `bill_row` and `bill_out` tell of their sync, in three statements."""
+    items = OutboxItem.objects.filter(state__in=OPEN).select_related(*ITEM_RELATED).order_by("id")
+    open_ones = Conflict.objects.filter(state=Conflict.State.OPEN).order_by("id")
+    return (
+        rows.select_related("client", "link__connection__tokens")
+        .defer("link__raw", "link__base")
+        .prefetch_related(
+            Prefetch("outbox", items, to_attr="open_items"),
+            Prefetch(
+                "conflicts", open_ones.select_related(*CONFLICT_RELATED), to_attr="open_conflicts"
+            ),
+        )
+    )
 
 
 def bill_row(bill: Bill, books: Books) -> shapes.BillRow:
-    """A bill as lists show it. Needs `BILL_RELATED`, or asks the database for each."""
-    return shapes.BillRow(**_row(bill, books))
+    """A bill as lists show it; from `with_sync`."""
+    return shapes.BillRow(**_row(bill, books), sync=shapes.Sync(**_sync(bill)))
 
 
 def bill_out(bill: Bill, books: Books) -> shapes.BillOut:
-    """A bill with its lines and payments."""
+    """A bill with its lines and payments; from `with_sync`."""
     currency = bill.currency
     return shapes.BillOut(
         **_row(bill, books),
+        sync=_bill_sync(bill),
+        branding_theme=bill.branding_theme,
         rate=shapes.decimal_or_none(bill.rate),
         tax_mode=bill.tax_mode,
         sent=bill.sent,
@@ -55,7 +79,6 @@ def _row(bill: Bill, books: Books) -> dict[str, Any]:
         "status": bill.status,
         "shown_status": shown_status(Status(bill.status), bill.due_on, today),
         "currency": bill.currency,
-        "sync": _sync(link),
         "created_at": shapes.time(bill.created_at),
         "updated_at": shapes.time(bill.updated_at),
         **{name: shapes.money(getattr(bill, name), bill.currency) for name in amounts},
@@ -68,32 +91,121 @@ def link_of(bill: Bill) -> Link | None:
     return getattr(bill, "link", None)
 
 
-def badge_of(link: Link | None) -> Badge:
-    """The badge that people see on the bill."""
-    if link is None:
-        return badge_for(BillSyncFacts())
-    connection = link.connection
+def badge_of(bill: Bill) -> Badge:
+    """The badge that people see on the bill; from `with_sync`."""
+    link = link_of(bill)
+    items, states = _items(bill), {item.state for item in _items(bill)}
+    where = link.connection if link else (items[0].connection if items else None)
+    if not link and _State.PARKED in states:
+        return BADGES["attention"]
     return badge_for(
         BillSyncFacts(
-            linked=True,
-            parted=not connection.is_in_use,
-            direction=connection.direction,
+            linked=link is not None,
+            parted=where is not None and not where.is_in_use,
+            direction=where.direction if where else Connection.Direction.ONE,
+            needs_person=_State.PARKED in states,
+            refused=_State.REFUSED in states,
+            conflict=bool(_conflicts(bill)),
+            checking=_State.UNSURE in states,
+            sending=_State.SENDING in states,
+            waiting=_State.WAITING in states,
         )
     )
 
 
-def _sync(link: Link | None) -> shapes.Sync:
-    badge = badge_of(link)
+def _items(bill: Bill) -> list[OutboxItem]:
+    return bill.open_items  # type: ignore[attr-defined,no-any-return]
+
+
+def _conflicts(bill: Bill) -> list[Conflict]:
+    return bill.open_conflicts  # type: ignore[attr-defined,no-any-return]
+
+
+def _sync(bill: Bill) -> dict[str, Any]:
+    badge, link = badge_of(bill), link_of(bill)
     where = link.connection if link else None
-    return shapes.Sync(
-        badge=badge.key,
-        label=badge.label,
-        sentence=badge.sentence,
-        organisation=shapes.Named(id=where.pk, name=where.name) if where else None,
-        invoice_id=str(link.invoice_id) if link else None,
-        remote_status=link.remote_status if link else None,
-        checked_at=shapes.time_or_none(where.checked_at) if where else None,
+    return {
+        "badge": badge.key,
+        "label": badge.label,
+        "sentence": badge.sentence,
+        "organisation": shapes.Named(id=where.pk, name=where.name) if where else None,
+        "invoice_id": str(link.invoice_id) if link else None,
+        "remote_status": link.remote_status if link else None,
+        "checked_at": shapes.time_or_none(where.checked_at) if where else None,
+    }
+
+
+def _bill_sync(bill: Bill) -> shapes.BillSync:
+    link = link_of(bill)
+    owner = link.connection if link and link.connection.is_in_use else None
+    return shapes.BillSync(
+        **_sync(bill),
+        items=[item_out(item) for item in _items(bill)],
+        conflicts=[conflict_out(row) for row in _conflicts(bill)],
+        locked=_locked(bill, owner),
     )
+
+
+def _locked(bill: Bill, owner: Connection | None) -> dict[str, str]:
+    found = locks(bill, owner) if owner else {}
+    return {_API_NAMES.get(name, name): why for name, why in found.items()}
+
+
+_API_NAMES = {"client": "client_id"}
+
+
+def item_out(item: OutboxItem) -> shapes.ItemOut:
+    """One change on its way; needs `ITEM_RELATED` selected."""
+    entry = CATALOGUE.get(item.error_code)
+    client = item.bill.client if item.bill else item.client
+    currency = item.bill.currency if item.bill else None
+    amount = Decimal(str(item.paid["amount"])) if item.paid and currency else None
+    contacts = item.detail.get("contacts", ()) if item.state == _State.PARKED else ()
+    return shapes.ItemOut(
+        id=item.pk,
+        kind=item.kind,
+        state=item.state,
+        label=item.get_state_display(),
+        bill_id=item.bill_id,
+        client=shapes.Named(id=client.pk, name=client.name) if client else None,
+        organisation=shapes.Named(id=item.connection_id, name=item.connection.name),
+        amount=None if amount is None or currency is None else shapes.money(amount, currency),
+        currency=currency,
+        created_at=shapes.time(item.created_at),
+        by=item.by.shown_name if item.by else None,
+        not_before=shapes.time_or_none(item.not_before),
+        error_code=item.error_code or None,
+        error=told(entry.code, item.error_text) if entry else None,
+        xero_text=item.error_text or None,
+        remedy=entry.remedy if entry else None,
+        fix=(entry.fix or None) if entry else None,
+        contacts=[shapes.ContactOut(**contact) for contact in contacts],
+    )
+
+
+def conflict_out(row: Conflict) -> shapes.ConflictOut:
+    """One value that Xero overrode; needs `CONFLICT_RELATED` selected."""
+    return shapes.ConflictOut(
+        id=row.pk,
+        bill_id=row.bill_id,
+        number=row.bill.number,
+        organisation=shapes.Named(id=row.connection_id, name=row.connection.name),
+        unit=row.unit,
+        ours=unmarked(row.ours),
+        xero=unmarked(row.theirs),
+        typed_by=row.typed_by.shown_name if row.typed_by else None,
+        typed_at=shapes.time_or_none(row.typed_at),
+        at=shapes.time(row.at),
+    )
+
+
+def unmarked(value: Any) -> Any:
+    """Plain values without the markers by which we find payments again in Xero."""
+    if isinstance(value, dict):
+        return {name: unmarked(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [unmarked(inner) for inner in value]
+    return without_marker(value) if isinstance(value, str) else value
 
 
 def _line(line: Line, bill: Bill) -> shapes.LineOut:
@@ -135,7 +247,7 @@ def payment(row: Payment, bill: Bill) -> shapes.PaymentOut:
         on=shapes.day(row.on),
         amount=shapes.money(row.amount, bill.currency),
         currency=bill.currency,
-        reference=row.reference,
+        reference=without_marker(row.reference),
         number=row.number,
         remote_id=row.remote_id or None,
     )
@@ -168,30 +280,43 @@ def history(entry: HistoryEntry) -> shapes.HistoryOut:
         run=entry.run,
         note=entry.note,
         changes=[
-            shapes.Change(field=one["field"], old=one.get("old"), new=one.get("new"))
+            shapes.Change(
+                field=one["field"], old=unmarked(one.get("old")), new=unmarked(one.get("new"))
+            )
             for one in entry.changes
         ],
     )
 
 
-def organisation(connection: Connection, *, syncing: bool) -> shapes.OrganisationOut:
-    """An organisation with its settings and state; never its tokens."""
-    texts = ("name", "country", "currency", "time_zone", "state", "direction")
+def organisation(connection: Connection, held: Held, *, syncing: bool) -> shapes.OrganisationOut:
+    """An organisation with its settings and state; never its tokens. `held`: what is held up."""
+    same = ("name", "country", "currency", "time_zone", "state", "direction", "write_back")
+    counts = ("waiting", "parked", "refused", "conflicts")
+    moments: dict[str, Any] = {
+        name: shapes.time_or_none(getattr(connection, name)) for name in _MOMENTS
+    }
     return shapes.OrganisationOut(
         id=connection.pk,
         tenant_id=str(connection.tenant_id),
-        interval_minutes=connection.interval_minutes,
-        import_drafts=connection.import_drafts,
+        may_write=may_write(connection),
+        locked_until=shapes.day(connection.lock_date),
         syncing=syncing,
         error_code=connection.error_code or None,
         error=connection.error_text or None,
-        **_same(connection, texts),
-        connected_at=shapes.time_or_none(connection.connected_at),
-        disconnected_at=shapes.time_or_none(connection.disconnected_at),
-        imported_at=shapes.time_or_none(connection.imported_at),
-        checked_at=shapes.time_or_none(connection.checked_at),
-        next_due_at=shapes.time_or_none(connection.next_due_at),
+        **_same(connection, (*same, "interval_minutes", "import_drafts")),
+        **{name: getattr(held, name) for name in counts},
+        **moments,
     )
+
+
+_MOMENTS = (
+    "connected_at",
+    "disconnected_at",
+    "imported_at",
+    "checked_at",
+    "next_due_at",
+    "defaults_set_at",
+)
 
 
 def run_out(run: Run) -> shapes.RunOut:

@@ -161,6 +161,12 @@ class LineIn(Sent):
     unit_amount: DecimalIn
     discount_rate: DecimalIn = Field(Decimal(0), description="Per cent off this line.")
     tax_rate: DecimalIn = Field(Decimal(0), description="Per cent of tax on this line.")
+    tax_type: Annotated[str, _text("tax_type")] = Field(
+        "", description="Xero's own tax type; it then says the rate. Empty: by `tax_rate`."
+    )
+    account_code: Annotated[str, _text("account_code")] = Field(
+        "", description="Xero's account; empty: the line's own, else the organisation's usual one."
+    )
 
 
 TaxModeIn = Literal["exclusive", "inclusive", "none"]
@@ -177,6 +183,9 @@ IntervalIn = Annotated[
 LinesIn = Annotated[list[LineIn], Field(max_length=LINES_AT_MOST, min_length=1)]
 
 
+Truth = Annotated[bool, Field(strict=True)]
+
+
 class NewBill(Sent):
     """A bill to store. Totals are worked out, never sent."""
 
@@ -186,9 +195,19 @@ class NewBill(Sent):
     reference: Annotated[str, _text("reference")] = ""
     issued_on: DayIn
     due_on: DayIn | None = None
+    expected_on: DayIn | None = None
     tax_mode: TaxModeIn = "exclusive"
+    branding_theme: Annotated[str, _text("branding_theme")] = ""
+    url: Annotated[str, _text("url")] = ""
+    sent: Truth = False
     lines: LinesIn
     status: Literal["draft", "active"] = "draft"
+    also_in_xero: IdIn | None = Field(
+        None, description="A bidirectional organisation's id: the bill becomes an invoice there."
+    )
+
+
+SEEN = "The `updated_at` that you read; 409 if there was a change since."
 
 
 def _without_defaults(schema: dict[str, Any]) -> None:
@@ -204,9 +223,7 @@ class Partial(Sent):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=_without_defaults)
 
-    seen: TimeIn | None = Field(
-        None, description="The `updated_at` that you read; 409 if there was a change since."
-    )
+    seen: TimeIn | None = Field(None, description=SEEN)
 
     def given(self) -> dict[str, Any]:
         """The fields that were sent, without `seen`."""
@@ -223,8 +240,92 @@ class BillChange(Partial):
     reference: Annotated[str, _text("reference")] = ""
     issued_on: DayIn = date.min
     due_on: DayIn | None = None
+    expected_on: DayIn | None = None
     tax_mode: TaxModeIn = "exclusive"
+    branding_theme: Annotated[str, _text("branding_theme")] = ""
+    url: Annotated[str, _text("url")] = ""
+    sent: Truth = False
     lines: LinesIn = Field(default_factory=list)
+
+
+class NewPayment(Sent):
+    """Money that came in."""
+
+    amount: DecimalIn
+    on: DayIn
+    reference: Annotated[str, _text("reference")] = ""
+    seen: TimeIn | None = Field(None, description=SEEN)
+
+
+class Organisation(Sent):
+    """Which organisation."""
+
+    organisation_id: IdIn
+
+
+Choice = Literal["mine", "xero"]
+IdsIn = Annotated[list[IdIn], Field(min_length=1, max_length=200)]
+
+
+class Resolution(Sent):
+    """Which value counts: `mine` is sent to Xero after all, `xero` stays."""
+
+    choice: Choice
+    units: Annotated[
+        list[Annotated[str, StringConstraints(max_length=20)]], Field(max_length=20)
+    ] = Field(default_factory=list, description="Only these; left out: all of the bill.")
+
+
+class Resolutions(Sent):
+    """Which values count, of several bills at once."""
+
+    ids: IdsIn
+    choice: Choice
+
+
+class Items(Sent):
+    """Some of what has not reached Xero."""
+
+    ids: IdsIn
+
+
+class ContactChoice(Sent):
+    """Which contact in Xero a client is; null: it becomes a new one, called `name`."""
+
+    contact_id: Annotated[str, StringConstraints(strict=True, max_length=36)] | None
+    name: Annotated[str, StringConstraints(strict=True, max_length=255)] = ""
+
+
+class Ticks(Sent):
+    """What is ticked in a preview: keys of its items, or everything that can be."""
+
+    chosen: Annotated[
+        list[Annotated[str, StringConstraints(max_length=30)]], Field(max_length=100_000)
+    ] = Field(default_factory=list)
+    everything: Truth = False
+
+
+class DirectionChange(Ticks):
+    """Which way, and for `two` the very plan that was shown."""
+
+    direction: Literal["one", "two"]
+    digest: Annotated[str, StringConstraints(strict=True, max_length=64)] = Field(
+        "", description="The `digest` of the preview; needed for `two`."
+    )
+
+
+class DefaultsIn(Sent):
+    """What a new invoice needs and a bill doesn't say."""
+
+    revenue_account: Annotated[str, StringConstraints(strict=True, max_length=10)]
+    tax_type: Annotated[str, StringConstraints(strict=True, max_length=50)]
+    branding_theme: Annotated[str, StringConstraints(strict=True, max_length=36)] = ""
+    create_as: Literal["AUTHORISED", "DRAFT"] = "AUTHORISED"
+    write_back: Truth = Field(False, description="Payments recorded here are recorded in Xero.")
+    receivers: Annotated[
+        dict[CurrencyIn, Annotated[str, StringConstraints(strict=True, max_length=36)]],
+        Field(max_length=200, description="Currency -> id of the account that receives it."),
+    ] = Field(default_factory=dict)
 
 
 class NewClient(Sent):
@@ -254,6 +355,12 @@ class SettingsChange(Sent):
 
     interval_minutes: IntervalIn = 15
     import_drafts: Annotated[bool, Field(strict=True)] = False
+
+
+class SeenQuery(Schema):
+    """Which version of the object is meant."""
+
+    seen: TimeIn | None = Field(None, description=SEEN)
 
 
 class PageQuery(Schema):
@@ -290,6 +397,21 @@ class PaymentQuery(PageQuery):
     bill: IdQuery | None = Field(None, description="A bill's id.")
 
 
+class OutboxQuery(PageQuery):
+    """Which of what has not reached Xero."""
+
+    state: Literal["all", "waiting", "parked", "refused"] = "all"
+    organisation: IdQuery | None = Field(None, description="An organisation's id.")
+    bill: IdQuery | None = Field(None, description="A bill's id.")
+
+
+class ConflictQuery(PageQuery):
+    """Which values that Xero overrode."""
+
+    organisation: IdQuery | None = Field(None, description="An organisation's id.")
+    bill: IdQuery | None = Field(None, description="A bill's id.")
+
+
 class RunQuery(PageQuery):
     """Which sync runs."""
 
@@ -314,6 +436,66 @@ class Sync(Schema):
     invoice_id: str | None = Field(description="The Xero invoice's id.")
     remote_status: str | None = Field(description="The Xero invoice's own status.")
     checked_at: Time | None = Field(description="When it was last known to be equal to Xero.")
+
+
+class ContactOut(Schema):
+    """A contact in Xero that may be a client."""
+
+    id: str
+    name: str
+    email: str
+    archived: bool
+
+
+class ItemOut(Schema):
+    """One change that shall reach Xero, and what keeps it if something does."""
+
+    id: int
+    kind: str = Field(description="update, create, pay, unpay or contact.")
+    state: str = Field(description="waiting, sending, unsure, parked or refused.")
+    label: str = Field(description="The state as people see it.")
+    bill_id: int | None
+    client: Named | None
+    organisation: Named
+    amount: Money | None = Field(description="Of a payment.")
+    currency: str | None
+    created_at: Time
+    by: str | None
+    not_before: Time | None = Field(description="It rests until then.")
+    error_code: str | None = Field(description="See errors.md; null if nothing is wrong.")
+    error: str | None
+    xero_text: str | None = Field(description="Xero's own words.")
+    remedy: str | None = Field(description="What to do.")
+    fix: str | None = Field(
+        description="The way out: retry, edit_bill, edit_payment, edit_client, defaults, "
+        "reconnect, reload_lists or open_xero."
+    )
+    contacts: list[ContactOut] = Field(description="To choose from, for a contact that is parked.")
+
+
+class ConflictOut(Schema):
+    """A value of ours that Xero overrode, kept until somebody decides."""
+
+    id: int
+    bill_id: int
+    number: str
+    organisation: Named
+    unit: str = Field(description="The group of fields: see sync-rules.md.")
+    ours: dict[str, Any] = Field(description="Field -> our value.")
+    xero: dict[str, Any] = Field(description="Field -> the value that is in use.")
+    typed_by: str | None
+    typed_at: Time | None
+    at: Time = Field(description="When Xero's value took its place.")
+
+
+class BillSync(Sync):
+    """The same, with what has not reached Xero and what nobody has decided about."""
+
+    items: list[ItemOut]
+    conflicts: list[ConflictOut]
+    locked: dict[str, str] = Field(
+        description="Field -> why it can't be changed now; the others can."
+    )
 
 
 class BillRow(Schema):
@@ -373,8 +555,10 @@ class PaymentOut(Schema):
 
 
 class BillOut(BillRow):
-    """A bill with its lines and payments."""
+    """A bill with its lines, its payments and how far its changes have come."""
 
+    sync: BillSync
+    branding_theme: str
     rate: DecimalOut | None
     tax_mode: str
     sent: bool
@@ -434,6 +618,14 @@ class OrganisationOut(Schema):
     time_zone: str
     state: str
     direction: str
+    write_back: bool = Field(description="Payments recorded here are recorded in Xero.")
+    may_write: bool = Field(description="Xero has allowed us to change things.")
+    defaults_set_at: Time | None
+    locked_until: Day | None = Field(description="The last day that is locked in Xero.")
+    waiting: int = Field(description="Changes on their way to Xero.")
+    parked: int = Field(description="Changes that wait for somebody's decision.")
+    refused: int = Field(description="Changes that Xero refused.")
+    conflicts: int = Field(description="Values that Xero overrode, undecided.")
     interval_minutes: int
     import_drafts: bool
     syncing: bool
@@ -496,6 +688,18 @@ class Clients(_Page):
     items: list[ClientOut]
 
 
+class Outbox(_Page):
+    """A page of what has not reached Xero, newest first."""
+
+    items: list[ItemOut]
+
+
+class Conflicts(_Page):
+    """A page of values that Xero overrode, newest first."""
+
+    items: list[ConflictOut]
+
+
 class Payments(_Page):
     """A page of payments, oldest first."""
 
@@ -518,3 +722,85 @@ class Organisations(Schema):
     """Every organisation of the business, by name."""
 
     items: list[OrganisationOut]
+
+
+class Count(Schema):
+    """How many were changed."""
+
+    count: int
+
+
+class ObstacleOut(Schema):
+    """What stands in the way; one that does not block makes the change wait for somebody."""
+
+    code: str
+    sentence: str
+    blocks: bool
+
+
+class PlanItem(Schema):
+    """One thing that would happen in Xero, or could."""
+
+    key: str = Field(description="Send it in `chosen`.")
+    kind: str = Field(description="create, update, pay or contact.")
+    bill_id: int
+    number: str
+    client: str
+    amount: Money
+    currency: str
+    on: Day | None
+    chosen: bool
+    note: str
+    unit: str | None = Field(description="Of an update: the group of fields.")
+    ours: dict[str, Any] | None
+    xero: dict[str, Any] | None
+    obstacles: list[ObstacleOut]
+
+
+class PlanOut(Schema):
+    """What going bidirectional would do in Xero, with what is ticked."""
+
+    digest: str = Field(description="Stands for every word of this plan; send it to confirm.")
+    organisation: str
+    create_as: str
+    write_back: bool
+    creations: int
+    updates: int
+    payments: int
+    contacts: int
+    created_money: dict[str, Money] = Field(description="Currency -> sum of the new invoices.")
+    paid_money: dict[str, Money] = Field(description="Currency -> sum of the payments.")
+    items: list[PlanItem]
+
+
+class DirectionOut(Schema):
+    """What came of a change of direction."""
+
+    direction: str
+    sent: int = Field(description="Changes that are on their way to Xero now.")
+    set_aside: int = Field(description="Changes that waited and are kept as conflicts, or ended.")
+    under_way: int = Field(description="Requests that had left; they may still arrive.")
+
+
+class OptionOut(Schema):
+    """One thing to choose."""
+
+    value: str
+    label: str
+
+
+class DefaultsOut(Schema):
+    """What is chosen, and what there is to choose from."""
+
+    revenue_account: str
+    tax_type: str
+    branding_theme: str
+    create_as: str
+    write_back: bool
+    receivers: dict[str, str]
+    set_at: Time | None
+    trouble: dict[str, str] = Field(description="Choice -> why Xero no longer takes it.")
+    accounts: list[OptionOut]
+    tax_types: list[OptionOut]
+    branding_themes: list[OptionOut]
+    receiving_accounts: dict[str, list[OptionOut]]

@@ -11,13 +11,17 @@ import unicodedata
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.db.models import QuerySet
+from ninja import Schema
+from pydantic import ValidationError as ShapeError
 
 from justpayme.accounts.models import Business, Membership
-from justpayme.api.errors import Refusal, translated
+from justpayme.api.body import check_text, parse
+from justpayme.api.errors import Refusal, sentence_of, translated
 from justpayme.bills.models import Bill
 from justpayme.bills.queries import Books
 from justpayme.core.errors import Problem
@@ -27,6 +31,7 @@ from justpayme.web.format import money
 
 HERE = "command line"
 """Where the security log says that it happened."""
+Body = TypeVar("Body", bound=Schema)
 FEW = 5
 BIGGEST_ID = 2**63 - 1
 
@@ -145,6 +150,32 @@ def as_id(text: str) -> int | None:
 # --- doing it and telling it -------------------------------------------------------------------
 
 
+def checked(shape: type[Body], given: Mapping[str, Any]) -> Body:
+    """What was typed as a body of the API, by its rules; a CommandError names what is wrong."""
+    try:
+        check_text(dict(given))
+        return shape(**given)
+    except ShapeError as error:
+        lines = [
+            f"{'.'.join(map(str, item['loc']))}: {sentence_of(item)}" for item in error.errors()
+        ]
+        raise CommandError("\n  ".join(lines), USAGE) from error
+
+
+def read_body(path: str) -> dict[str, Any]:
+    """A file with a JSON object, as the API takes it; "-" is standard input."""
+    try:
+        raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        found = parse(raw)
+    except OSError as error:
+        raise CommandError(f"Cannot read {path}: {error.strerror}.", USAGE) from error
+    except Refusal as refusal:
+        raise CommandError(f"{path}: {refusal.message}", USAGE) from refusal
+    if not isinstance(found, dict):
+        raise CommandError(f"{path}: give one JSON object.", USAGE)
+    return found
+
+
 @contextmanager
 def sentences() -> Iterator[None]:
     """Every refusal of a verb as a sentence on stderr and exit code 1; bad values are code 2."""
@@ -180,16 +211,17 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise CommandError(f"{question} This can’t be undone: say --yes to do it.", USAGE)
-    sys.stderr.write(f"{question} This can’t be undone. Type yes to do it: ")
+        raise CommandError(f"{harmless(question)} Say --yes to do it.", USAGE)
+    sys.stderr.write(f"{harmless(question)} Type yes to do it: ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() != "yes":
         raise CommandError("Nothing was done.")
 
 
-def say(options: Namespace, facts: Mapping[str, Any], words: str) -> None:
+def say(options: Namespace, facts: Mapping[str, Any] | Schema, words: str) -> None:
     """The result on stdout: one line of JSON, or words that can't steer the terminal."""
-    text = json.dumps(facts, ensure_ascii=False) if options.json else harmless(words)
+    plain = facts.model_dump() if isinstance(facts, Schema) else facts
+    text = json.dumps(plain, ensure_ascii=False) if options.json else harmless(words)
     sys.stdout.write(text + "\n")
 
 

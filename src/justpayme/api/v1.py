@@ -11,7 +11,16 @@ from ninja import NinjaAPI
 from justpayme.api import errors
 from justpayme.api.auth import BearerToken
 from justpayme.api.body import JsonParser
-from justpayme.api.operations import bills, clients, organisations, past, payments, runs
+from justpayme.api.operations import (
+    bills,
+    clients,
+    direction,
+    organisations,
+    outbox,
+    past,
+    payments,
+    runs,
+)
 
 DESCRIPTION = """\
 Bills, clients, payments, Xero organisations and sync runs of one business.
@@ -20,7 +29,9 @@ Send `Authorization: Bearer jpm_…` with every call; the token acts as the pers
 in the business it was made for. Objects of any other business do not exist for it (404).
 Money and other decimals travel as text, days as `2026-11-22`, times in UTC as \
 `2026-11-22T09:30:00Z`. Unknown fields and parameters are refused by name.
-A bill that Xero owns cannot be changed here (409): change it in Xero.
+While an organisation is one-directional, Xero owns its bills (409): change them in Xero. Once it \
+is bidirectional, what you change here goes to Xero too; a bill's `sync` says how far it is, what \
+Xero refused and why, and what to do.
 A token may make 600 calls a minute; after that the answer is 429 with `Retry-After`.
 """
 
@@ -35,7 +46,7 @@ api = NinjaAPI(
     parser=JsonParser(),
 )
 errors.install(api)
-for module in (bills, past, clients, payments, organisations, runs):
+for module in (bills, past, clients, payments, outbox, organisations, direction, runs):
     api.add_router("", module.router)
 
 

@@ -70,6 +70,9 @@ RULES: dict[int, str] = {
 }
 """What each rule of the merge is about."""
 
+_NOT_YET = "we sent it, and Xero does not show it yet"
+_ANOTHER = "we sent it, but Xero shows something else"
+
 FATES: dict[Fate, str] = {
     Fate.EQUAL: "it stays",
     Fate.TAKEN: "Xero’s value comes here",
@@ -105,9 +108,11 @@ def _own_writes(v: Versions) -> frozenset[str]:
 
 def _told(v: Versions, unit: str, own: frozenset[str], fate: Fate) -> Told:
     rule = _rule(v, unit, own)
-    words = f"row {rule}: {RULES[rule]}: {FATES[fate]}"
+    about = RULES[rule]
+    if rule == 13 and unit not in own:
+        about = _NOT_YET if _part(v.remote, unit) == _part(v.base, unit) else _ANOTHER
     if rule == 3 and v.read_only:
-        words = f"row 3: {RULES[3]}, but nothing may go out: {FATES[fate]}"
+        about += ", but nothing may go out"
     return Told(
         unit,
         _values(v.base, unit),
@@ -115,13 +120,13 @@ def _told(v: Versions, unit: str, own: frozenset[str], fate: Fate) -> Told:
         _values(v.remote, unit),
         rule,
         fate,
-        words,
+        f"row {rule}: {about}: {FATES[fate]}",
     )
 
 
 def _rule(v: Versions, unit: str, own: frozenset[str]) -> int:
     base, ours, xero = (_part(one, unit) for one in (v.base, v.ours, v.remote))
-    if unit in own and xero != base:
+    if v.sent is not None and unit in v.sent_units and not base == ours == xero:
         return 13
     void = v.remote.status is Status.VOID and "status" not in own
     if void and (v.base.status is not Status.VOID or ours != base):
@@ -130,6 +135,11 @@ def _rule(v: Versions, unit: str, own: frozenset[str]) -> int:
         return 1
     if unit in OWNED_BY_XERO:
         return 6
+    return _compared(base, ours, xero)
+
+
+def _compared(base: object, ours: object, xero: object) -> int:
+    """Rows 2 to 5, of a unit that is not the same everywhere."""
     if ours == base:
         return 2
     if ours == xero:

@@ -28,7 +28,6 @@ from justpayme.bills import actions as bill_actions
 from justpayme.bills.actions import Act
 from justpayme.bills.bill_commands import item_words
 from justpayme.integrations import defaults, direction, queries
-from justpayme.integrations.plan import Plan, ticked
 from justpayme.runtime.command import FAILED, OK, USAGE, Command, CommandError
 from justpayme.runtime.parts import serving_config
 from justpayme.sync.clock import RealClock
@@ -141,17 +140,12 @@ def _contact_arguments(parser: ArgumentParser) -> None:
 def _preview(options: Namespace) -> int:
     member, row = _found(options)
     with sentences():
-        plan = _plan(options, member, row)
-    say(options, present_plan.plan_out(plan), "\n".join(_plan_words(present_plan.plan_out(plan))))
+        plan = present_plan.planned(
+            member, row, frozenset(options.choose), everything=options.everything
+        )
+    told = present_plan.plan_out(plan)
+    say(options, told, "\n".join(_plan_words(told)))
     return OK
-
-
-def _plan(options: Namespace, member: Membership, row: Connection) -> Plan:
-    plan = direction.preview(by=member, connection=row, chosen=frozenset(options.choose))
-    if not options.everything:
-        return plan
-    keys = ticked(plan, everything=True)
-    return direction.preview(by=member, connection=row, chosen=keys)
 
 
 def _plan_words(plan: shapes.PlanOut) -> Iterator[str]:
@@ -193,9 +187,9 @@ def _direction(options: Namespace) -> int:
 def _two_ways(options: Namespace, member: Membership, row: Connection) -> shapes.DirectionOut:
     if not options.digest:
         raise CommandError("Preview first, then give its --digest.", USAGE)
-    keys = frozenset(options.choose)
-    if options.everything:
-        keys = ticked(_plan(options, member, row), everything=False)
+    keys = present_plan.keys_of(
+        member, row, frozenset(options.choose), everything=options.everything
+    )
     try:
         plan = direction.go_two_way(
             by=member,

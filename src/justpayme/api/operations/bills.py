@@ -1,6 +1,5 @@
-"""Bills: list, read, create, change, approve, void, and their history."""
+"""Bills: list, read, create, change, approve, void, send to Xero, decide, and their history."""
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 from django.db.models import Q, QuerySet
@@ -10,18 +9,18 @@ from django.utils import timezone
 from ninja import Header, Query, Router
 from ninja.responses import Status as Answer
 
-from justpayme.api import present, shapes
+from justpayme.api import held_up, present, shapes
 from justpayme.api.auth import caller
-from justpayme.api.once import KEY_HELP, KEY_LENGTH, acting
+from justpayme.api.entries import NOTHING, bill_entry
+from justpayme.api.once import KEY_HELP, KEY_LENGTH, acting, once
 from justpayme.api.paging import page
 from justpayme.api.routing import changes, reads
 from justpayme.bills import actions
 from justpayme.bills.models import Bill
 from justpayme.bills.queries import Books, open_books
-from justpayme.core.bill import TaxMode
-from justpayme.core.entry import BillEntry, LineEntry
 
 router = Router(tags=["bills"])
+ONE = "/bills/{int:bill_id}"
 HISTORY_AT_MOST = 1000
 
 
@@ -33,22 +32,22 @@ def list_bills(request: HttpRequest, query: Query[shapes.BillQuery]) -> Any:
     the next time.
     """
     books = open_books(caller(request).business, timezone.now())
-    rows = _filtered(books, query).select_related(*present.BILL_RELATED)
+    rows = present.with_sync(_filtered(books, query))
     found, following = page(rows, query)
     items = [present.bill_row(bill, books) for bill in found]
     return shapes.Bills(items=items, next_cursor=following)
 
 
-@reads(router, "/bills/{int:bill_id}", shapes.BillOut, "Read a bill")
+@reads(router, ONE, shapes.BillOut, "Read a bill")
 def read_bill(request: HttpRequest, bill_id: int) -> Any:
     """One bill with its lines and payments."""
     return _answer(request, bill_id)
 
 
-@reads(router, "/bills/{int:bill_id}/history", shapes.History, "Read a bill's history")
+@reads(router, f"{ONE}/history", shapes.History, "Read a bill's history")
 def read_history(request: HttpRequest, bill_id: int) -> Any:
     """What changed, when and why, newest first; the last 1,000 entries."""
-    bill = get_object_or_404(Bill, pk=bill_id, business=caller(request).business)
+    bill = _mine(request, bill_id)
     entries = bill.history.select_related("by").order_by("-at", "-id")[:HISTORY_AT_MOST]
     return shapes.History(items=[present.history(entry) for entry in entries])
 
@@ -61,55 +60,100 @@ def create_bill(
         str | None, Header(max_length=KEY_LENGTH, description=KEY_HELP)
     ] = None,
 ) -> Any:
-    """Totals are worked out from the lines. `status: "active"` makes it owed at once."""
-    plain = body.model_dump(exclude={"status"})
+    """Totals are worked out from the lines. `status: "active"` makes it owed at once.
+
+    With `also_in_xero` it becomes an invoice too; see `sync` of the answer for how far that is.
+    """
+    plain = body.model_dump(exclude={"status", "also_in_xero"})
     try:
-        bill = actions.bill_create(
-            act=acting(request, idempotency_key),
-            entry=_entry(BillEntry(client_id=0, currency=""), plain),
-            approve=body.status == "active",
-        )
+        with once(request, idempotency_key, body) as act:
+            bill = actions.bill_create(
+                act=act,
+                entry=bill_entry(NOTHING, plain),
+                approve=body.status == "active",
+                also_in_xero=body.also_in_xero,
+            )
     except actions.AlreadyDone as done:
         return Answer(200, _answer(request, done.target_id or 0))
     return Answer(201, _answer(request, bill.pk))
 
 
-@changes(router, "PATCH", "/bills/{int:bill_id}", {200: shapes.BillOut}, "Change a bill")
+@changes(router, "PATCH", ONE, {200: shapes.BillOut}, "Change a bill")
 def change_bill(request: HttpRequest, bill_id: int, body: shapes.BillChange) -> Any:
     """Fields left out stay as they are; `lines` replaces all lines, keeping those with an `id`.
 
-    409 while Xero owns the bill. With `seen`, the `updated_at` that you read, 409 also if the
-    bill has changed since.
+    Where Xero has the bill, the change goes to Xero as well; `sync.locked` of a bill names what
+    can't be changed. 409 while Xero owns the bill. With `seen`, the `updated_at` that you read,
+    409 also if the bill has changed since.
     """
-    bill = get_object_or_404(Bill, pk=bill_id, business=caller(request).business)
+    bill = _mine(request, bill_id)
     actions.bill_edit(
         act=acting(request),
         bill_id=bill_id,
-        entry=_entry(actions.entry_of(bill), body.given()),
+        entry=bill_entry(actions.entry_of(bill), body.given()),
         seen=body.seen or bill.updated_at,
     )
     return _answer(request, bill_id)
 
 
-@changes(
-    router, "POST", "/bills/{int:bill_id}/approve", {200: shapes.BillOut}, "Make a draft active"
-)
-def approve_bill(request: HttpRequest, bill_id: int) -> Any:
+@changes(router, "POST", f"{ONE}/approve", {200: shapes.BillOut}, "Make a draft active")
+def approve_bill(request: HttpRequest, bill_id: int, query: Query[shapes.SeenQuery]) -> Any:
     """From now on the bill is owed. It needs a number and a due date."""
-    actions.bill_approve(act=acting(request), bill_id=bill_id)
+    actions.bill_approve(act=acting(request), bill_id=bill_id, seen=query.seen)
     return _answer(request, bill_id)
 
 
-@changes(router, "POST", "/bills/{int:bill_id}/void", {200: shapes.BillOut}, "Void a bill")
-def void_bill(request: HttpRequest, bill_id: int) -> Any:
-    """Takes the bill out of every total; it is kept. Not possible once money has come off it."""
-    actions.bill_void(act=acting(request), bill_id=bill_id)
+@changes(router, "POST", f"{ONE}/void", {200: shapes.BillOut}, "Void a bill")
+def void_bill(request: HttpRequest, bill_id: int, query: Query[shapes.SeenQuery]) -> Any:
+    """Takes the bill out of every total, here and in Xero; it is kept.
+
+    Not possible once money has come off it.
+    """
+    actions.bill_void(act=acting(request), bill_id=bill_id, seen=query.seen)
     return _answer(request, bill_id)
+
+
+@changes(router, "POST", f"{ONE}/send-to-xero", {200: shapes.BillOut}, "Send a bill to Xero")
+def send_bill_to_xero(request: HttpRequest, bill_id: int, body: shapes.Organisation) -> Any:
+    """A bill that exists only here becomes an invoice, with the payments recorded on it."""
+    bill = _mine(request, bill_id)
+    actions.bill_send_to_xero(
+        act=acting(request), bill_id=bill.pk, connection_id=body.organisation_id
+    )
+    return _answer(request, bill_id)
+
+
+@changes(router, "POST", f"{ONE}/discard", {200: shapes.BillOut}, "Discard a bill's changes")
+def discard_changes(request: HttpRequest, bill_id: int) -> Any:
+    """What has not reached Xero is undone; a bill that is no invoice yet is not sent."""
+    actions.bill_discard(act=acting(request), bill_id=bill_id)
+    return _answer(request, bill_id)
+
+
+@changes(router, "POST", f"{ONE}/retry", {200: shapes.BillOut}, "Try a bill's changes again")
+def retry_bill(request: HttpRequest, bill_id: int) -> Any:
+    """Whatever of this bill was refused, or waits for a decision, is tried again."""
+    act, bill = acting(request), _mine(request, bill_id)
+    actions.item_retry(act=act, item_ids=held_up.retriable(act.membership, bill))
+    return _answer(request, bill_id)
+
+
+@changes(router, "POST", f"{ONE}/resolve", {200: shapes.BillOut}, "Decide what Xero overrode")
+def resolve_bill(request: HttpRequest, bill_id: int, body: shapes.Resolution) -> Any:
+    """`mine`: our values stand again and go to Xero; `xero`: Xero's stay."""
+    act, bill = acting(request), _mine(request, bill_id)
+    ids = held_up.undecided(act.membership, bill, body.units)
+    actions.conflict_resolve(act=act, conflict_ids=ids, choice=body.choice)
+    return _answer(request, bill_id)
+
+
+def _mine(request: HttpRequest, bill_id: int) -> Bill:
+    return get_object_or_404(Bill, pk=bill_id, business=caller(request).business)
 
 
 def _answer(request: HttpRequest, bill_id: int) -> shapes.BillOut:
     books = open_books(caller(request).business, timezone.now())
-    rows = books.bills().select_related(*present.BILL_RELATED)
+    rows = present.with_sync(books.bills())
     bill = get_object_or_404(rows.prefetch_related("lines", "payments"), pk=bill_id)
     return present.bill_out(bill, books)
 
@@ -132,16 +176,3 @@ def _search(text: str) -> Q:
     return (
         Q(number__icontains=text) | Q(reference__icontains=text) | Q(client__name__icontains=text)
     )
-
-
-def _entry(base: BillEntry, given: dict[str, Any]) -> BillEntry:
-    """`base` with what the body gave."""
-    if "lines" in given:
-        given["lines"] = tuple(_line(line) for line in given["lines"])
-    if "tax_mode" in given:
-        given["tax_mode"] = TaxMode(given["tax_mode"])
-    return replace(base, **given)
-
-
-def _line(given: dict[str, Any]) -> LineEntry:
-    return LineEntry(line_id=given.pop("id"), **given)

@@ -11,7 +11,7 @@ from ninja.responses import Status as Answer
 
 from justpayme.api import present, shapes
 from justpayme.api.auth import caller
-from justpayme.api.once import KEY_HELP, KEY_LENGTH, acting
+from justpayme.api.once import KEY_HELP, KEY_LENGTH, acting, once
 from justpayme.api.paging import page
 from justpayme.api.routing import changes, reads
 from justpayme.bills import actions
@@ -53,7 +53,8 @@ def create_client(
     """A client made here; one that comes from Xero is never made by hand."""
     try:
         entry = ClientEntry(**body.model_dump())
-        client = actions.client_create(act=acting(request, idempotency_key), entry=entry)
+        with once(request, idempotency_key, body) as act:
+            client = actions.client_create(act=act, entry=entry)
     except actions.AlreadyDone as done:
         return Answer(200, _answer(request, done.target_id or 0))
     return Answer(201, _answer(request, client.pk))

@@ -34,7 +34,11 @@ def list_organisations(request: HttpRequest) -> Any:
             "connection_id", flat=True
         )
     )
-    items = [present.organisation(row, syncing=row.pk in busy) for row in rows]
+    held = queries.held(caller(request).business)
+    none = queries.Held()
+    items = [
+        present.organisation(row, held.get(row.pk, none), syncing=row.pk in busy) for row in rows
+    ]
     return shapes.Organisations(items=items)
 
 
@@ -95,4 +99,5 @@ def _one(request: HttpRequest, organisation_id: int) -> Connection:
 
 def _answer(row: Connection) -> shapes.OrganisationOut:
     syncing = row.runs.filter(state=Run.State.RUNNING).exists()
-    return present.organisation(row, syncing=syncing)
+    held = queries.held(row.business).get(row.pk, queries.Held())
+    return present.organisation(row, held, syncing=syncing)
