@@ -95,6 +95,21 @@ def test_many_values_are_kept_as_xero_has_them(browser: Browser, two: Connection
     assert not OutboxItem.objects.exists()
 
 
+def test_while_one_directional_xeros_can_be_kept_and_ours_cannot_be_sent(
+    browser: Browser, imported: Connection
+) -> None:
+    kept = override(imported, linked(imported))
+    told = page(browser, "conflicts")
+    assert "Go bidirectional to send yours." in told
+    assert "Send mine" not in told
+    answer = browser.post(address("resolve"), {"do": f"mine:{kept.pk}"})
+    assert answer.status_code == 409
+    assert Conflict.objects.get().state == "open"
+    browser.post(address("resolve"), {"do": f"xero:{kept.pk}"})
+    assert Conflict.objects.get().state == "kept"
+    assert not OutboxItem.objects.exists()
+
+
 @pytest.mark.parametrize(
     "form", [{}, {"do": "mine"}, {"do": "both", "item": "1"}, {"do": "mine:x"}, {"do": HOSTILE}]
 )

@@ -176,7 +176,8 @@ def conflict_resolve(*, act: Act, conflict_ids: Sequence[int], choice: Choice) -
 
 
 def _resolve(act: Act, bill_id: int, wanted: Any, choice: Choice) -> Bill:
-    held = hold(act, bill_id)
+    """Xero's stays changes nothing of the bill, so it can be said while Xero owns it, too."""
+    held = hold(act, bill_id) if choice == "mine" else Held(_locked(act, bill_id))
     rows = wanted.select_for_update(of=("self",)).filter(bill_id=bill_id)
     rows = list(rows.filter(state=Conflict.State.OPEN).order_by("pk"))
     if choice == "mine":
@@ -188,6 +189,10 @@ def _resolve(act: Act, bill_id: int, wanted: Any, choice: Choice) -> Bill:
     if rows and choice == "xero":
         remember(held.bill, act, "kept_xeros", [])
     return held.bill
+
+
+def _locked(act: Act, bill_id: int) -> Bill:
+    return Bill.objects.select_for_update().get(business_id=act.business_id, pk=bill_id)
 
 
 def _send_mine(held: Held, rows: Sequence[Conflict], act: Act) -> None:

@@ -26,6 +26,12 @@ from justpayme.sync.models import Connection, ReceivingAccount, Record
 from justpayme.sync.pull import reload_lists
 from justpayme.xero.client import Clock
 
+NEEDED = {
+    "revenue_account": "Choose the account that sales are booked to.",
+    "tax_type": "Choose the tax rate of lines that name none.",
+}
+"""Field -> what is said when nothing is chosen."""
+
 PARKED_FOR = ("defaults_missing", "receiving_account_missing")
 
 
@@ -164,10 +170,7 @@ def _offers(options: Iterable[Option], value: str) -> bool:
 def problems_of(chosen: Defaults, choices: Choices) -> dict[str, str]:
     """Field -> why it can't be stored; empty when everything can."""
     found = _gone(chosen, choices)
-    if not chosen.revenue_account:
-        found["revenue_account"] = "Choose the account that sales are booked to."
-    if not chosen.tax_type:
-        found["tax_type"] = "Choose the tax rate of lines that name none."
+    found |= {name: text for name, text in NEEDED.items() if not getattr(chosen, name)}
     if chosen.create_as not in Connection.CreateAs.values:
         found["create_as"] = "Choose Authorised or Draft."
     if chosen.write_back and not any(chosen.receivers.values()):

@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 
 from justpayme.core.schedule import INTERVALS
-from justpayme.integrations.defaults import Choices, Defaults, Option, receiver_field
+from justpayme.integrations.defaults import NEEDED, Choices, Defaults, Option, receiver_field
 from justpayme.sync.models import Connection
 
 NAMES = {60: "Hour", 1440: "24 hours"}
@@ -56,8 +56,10 @@ class DefaultsForm(forms.Form):
     Which values may be stored is decided by `defaults.problems_of` alone.
     """
 
-    revenue_account = forms.CharField(label="Account for sales", required=False)
-    tax_type = forms.CharField(label="Tax rate", required=False)
+    revenue_account = forms.CharField(
+        label="Account for sales", error_messages={"required": NEEDED["revenue_account"]}
+    )
+    tax_type = forms.CharField(label="Tax rate", error_messages={"required": NEEDED["tax_type"]})
     branding_theme = forms.CharField(label="Branding theme", required=False)
     create_as = forms.CharField(label="New invoices are", required=False)
     write_back = forms.BooleanField(label="Send payments to Xero", required=False)
@@ -90,8 +92,8 @@ class DefaultsForm(forms.Form):
         """What was entered; whatever is wrong with it is said by `add_problems`."""
         said = self.cleaned_data
         return Defaults(
-            revenue_account=said["revenue_account"],
-            tax_type=said["tax_type"],
+            revenue_account=said.get("revenue_account", ""),
+            tax_type=said.get("tax_type", ""),
             branding_theme=said["branding_theme"],
             create_as=said["create_as"],
             write_back=said["write_back"],
@@ -99,8 +101,10 @@ class DefaultsForm(forms.Form):
         )
 
     def add_problems(self, problems: Mapping[str, str]) -> None:
-        """Show each sentence at its field."""
+        """Show each sentence at its field, once."""
         for name, sentence in problems.items():
+            if name in self.errors:
+                continue
             self.add_error(name if name in self.fields else None, sentence)
 
 

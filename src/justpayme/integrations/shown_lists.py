@@ -34,7 +34,10 @@ RETRIED = (State.REFUSED, State.PARKED)
 
 @dataclass(frozen=True, slots=True)
 class ShownConflict:
-    """One value of ours that Xero overrode: both values, who typed ours and when."""
+    """One value of ours that Xero overrode: both values, who typed ours and when.
+
+    `why_not`: why ours can't be sent now; empty when it can.
+    """
 
     pk: int
     number: str
@@ -46,6 +49,7 @@ class ShownConflict:
     typed: Moment | None
     at: Moment
     run_url: str
+    why_not: str
 
 
 def conflict(row: Conflict, now: datetime, *, you: int) -> ShownConflict:
@@ -63,7 +67,16 @@ def conflict(row: Conflict, now: datetime, *, you: int) -> ShownConflict:
         typed=moment(row.typed_at, now, tz) if row.typed_at else None,
         at=moment(row.at, now, tz),
         run_url=reverse("integrations:run", args=run) if row.run else "",
+        why_not=_why_not(row.connection),
     )
+
+
+def _why_not(connection: Connection) -> str:
+    if not connection.is_in_use:
+        return f"{connection.name} is no longer synced, so yours can’t be sent."
+    if connection.direction == Connection.Direction.ONE:
+        return f"{connection.name} is one-directional. Go bidirectional to send yours."
+    return ""
 
 
 def _who(person: Any, you: int) -> str:

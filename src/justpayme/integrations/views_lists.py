@@ -107,8 +107,10 @@ def _conflicts_page(request: BusinessRequest, status: int) -> HttpResponse:
     pk = wanted.organisation.pk if wanted.organisation else None
     found = queries.open_conflicts(request.business, pk)
     rows, older = _part(found, wanted)
+    shown = [shown_lists.conflict(row, now, you=request.user.pk) for row in rows]
     context = _context(request, wanted, "integrations:conflicts", older) | {
-        "rows": [shown_lists.conflict(row, now, you=request.user.pk) for row in rows],
+        "rows": shown,
+        "any_sendable": any(not row.why_not for row in shown),
         "count": counted(found.count(), "value"),
     }
     return render(request, "integrations/conflicts.html", context, status=status)
