@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 from tests.fixtures.xero import NOW, Xero
 
 from justpayme.bills.models import Bill, Client, HistoryEntry, Line, Payment
@@ -26,6 +27,13 @@ def open_bill(connection: Connection) -> Bill:
     found = bill.order_by("pk").first()
     assert found is not None
     return found
+
+
+def open_bills(connection: Connection) -> list[Bill]:
+    """Active bills without drafts, credits or other money than payments, in a stable order."""
+    bills = Bill.objects.filter(link__connection=connection, credited=0)
+    open_ = bills.filter(status=Status.ACTIVE, currency=connection.currency, total__gt=100)
+    return list(open_.filter(total=F("outstanding") + F("paid"), paid__lte=20).order_by("pk"))
 
 
 def edit(bill: Bill, **values: Any) -> None:

@@ -271,8 +271,8 @@ def _plan(connection: Connection, page: Sequence[Incoming], run: Run) -> _Plan:
         .order_by("id")
         .defer("raw")
     }
-    edited = [link.bill_id for link in links.values() if link.edited]
-    rows, items = _rows(edited), intentions.of_bills(edited)
+    items = intentions.of_bills(connection, [link.bill_id for link in links.values()])
+    rows = _rows([i.bill_id for i in links.values() if i.edited or i.bill_id in items])
     survivors = clients.survivors(connection)
     for incoming in page:
         link = links.get(incoming.row.invoice_id)
@@ -360,7 +360,8 @@ def _of_survivor(bill: BillFields, survivors: Mapping[str, str]) -> BillFields:
 
 
 def _rows(bill_ids: list[int]) -> dict[int, Bill]:
-    """The bills that a person edited; all others equal their base and need not be read."""
+    """The bills that a person edited, or of which something is under way; all others equal their
+    base and need not be read."""
     bills = (
         Bill.objects.filter(pk__in=bill_ids)
         .select_related("client__link")

@@ -27,10 +27,12 @@ _EDITS = (Kind.UPDATE, Kind.CREATE)
 _LEFT = (*IN_FLIGHT, State.REFUSED)
 
 
-def of_bills(bill_ids: Iterable[int]) -> dict[int, list[OutboxItem]]:
+def of_bills(connection: Connection, bill_ids: Iterable[int]) -> dict[int, list[OutboxItem]]:
     """Open items of these bills, oldest first."""
     found: dict[int, list[OutboxItem]] = defaultdict(list)
-    items = OutboxItem.objects.filter(bill_id__in=list(bill_ids), state__in=OPEN)
+    items = OutboxItem.objects.filter(
+        connection=connection, bill_id__in=list(bill_ids), state__in=OPEN
+    )
     for item in items.order_by("id"):
         if item.bill_id is not None:
             found[item.bill_id].append(item)

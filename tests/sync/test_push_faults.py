@@ -1,0 +1,189 @@
+"""Every fault of a write, for every kind of change: in the end it happened once, and is known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from tests.fixtures.xero import NOW, Xero
+from tests.sync.given import bill_of, edit, invoice_of, open_bill, open_bills, pay, push, unpay
+from tests.sync.moments import judge, new_process, once_more, quiet
+
+from justpayme.bills.models import Bill, Payment
+from justpayme.sync import outbox, runs
+from justpayme.sync.models import Conflict, Connection, Link, OutboxItem, Run
+
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(900)]
+FULL = os.environ.get("JUSTPAYME_FULL") == "1"
+State = OutboxItem.State
+
+
+def _edited(xero: Xero, connection: Connection) -> Callable[[], None]:
+    bill = open_bill(connection)
+    edit(bill, reference="new")
+
+    def check() -> None:
+        assert invoice_of(xero, bill).reference == "new"
+        assert not Conflict.objects.exists()
+
+    return check
+
+
+def _created(xero: Xero, connection: Connection) -> Callable[[], None]:
+    known = open_bill(connection).client
+    bill = bill_of(connection, number="NEW-1", client="nobody")
+    Bill.objects.filter(pk=bill.pk).update(client=known)
+    bill.refresh_from_db()
+    outbox.enqueue_create(bill, connection, None, NOW)
+
+    def check() -> None:
+        invoices = xero.ledger().invoices.rows.values()
+        assert [i.number for i in invoices].count("NEW-1") == 1
+        assert Bill.objects.filter(number="NEW-1").count() == 1
+        assert Link.objects.filter(bill=bill).exists()
+
+    return check
+
+
+def _paid(xero: Xero, connection: Connection) -> Callable[[], None]:
+    bills = open_bills(connection)[:3]
+    for bill in bills:
+        pay(bill, connection, Decimal("10"))
+
+    def check() -> None:
+        assert [b.paid for b in Bill.objects.filter(pk__in=[b.pk for b in bills])] == [10] * 3
+
+    return check
+
+
+def _unpaid(xero: Xero, connection: Connection) -> Callable[[], None]:
+    bill = open_bill(connection)
+    pay(bill, connection, Decimal("10"))
+    push(xero, connection)
+    unpay(bill, connection, Payment.objects.get(bill=bill, amount=10))
+
+    def check() -> None:
+        bill.refresh_from_db()
+        assert bill.paid == 0
+
+    return check
+
+
+def _contact(xero: Xero, connection: Connection) -> Callable[[], None]:
+    bill = bill_of(connection, number="NEW-2", client="Bright New Ltd")
+    outbox.enqueue_create(bill, connection, None, NOW)
+
+    def check() -> None:
+        names = [c.name for c in xero.ledger().contacts.rows.values()]
+        assert names.count("Bright New Ltd") == 1
+        assert Link.objects.filter(bill=bill).exists()
+
+    return check
+
+
+KINDS = {
+    "update": (_edited, {"method": "POST", "path": "/Invoices"}),
+    "create": (_created, {"method": "PUT", "path": "/Invoices"}),
+    "pay": (_paid, {"method": "PUT", "path": "/Payments"}),
+    "unpay": (_unpaid, {"method": "POST", "path": "/Payments"}),
+    "contact": (_contact, {"method": "PUT", "path": "/Contacts"}),
+}
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "late 5 s": {"kind": "late", "parameters": {"seconds": 5}},
+    "late 60 s": {"kind": "late", "parameters": {"seconds": 60}},
+    "late 90 s": {"kind": "late", "parameters": {"seconds": 90}},
+    "late 90 s, every try": {"kind": "late", "count": 9, "parameters": {"seconds": 90}},
+    "the answer lost": {"kind": "lose_answer"},
+    "the answer lost four times": {"kind": "lose_answer", "count": 4},
+    "a time-out before": {"kind": "timeout_before"},
+    "a time-out after": {"kind": "timeout_after"},
+    "a reset before": {"kind": "reset_before", "count": 6},
+    "a reset in the answer": {"kind": "reset_mid_body"},
+    "keys down": {"kind": "keys_down", "count": 3},
+    "a remembered 500": {"kind": "write_500"},
+    "502": {"kind": "error_502"},
+    "503": {"kind": "error_503"},
+    "offline": {"kind": "offline", "count": 2},
+    "elements missing": {"kind": "elements_missing"},
+    "elements extra": {"kind": "elements_extra"},
+    "no elements": {"kind": "elements_none"},
+    "elements reversed": {"kind": "elements_reversed"},
+    "the minute limit": {"kind": "limit_minute", "parameters": {"retry_after": "90"}},
+    "the day limit": {"kind": "limit_day", "parameters": {"retry_after": "600"}},
+    "the app limit": {"kind": "limit_app", "parameters": {"retry_after": "60"}},
+    "five at once": {"kind": "limit_concurrent", "count": 2},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_fault_of_a_write_ends_in_exactly_once(
+    xero: Xero, two_way: Connection, kind: str
+) -> None:
+    """I-13, I-14, F2 to F5; one process, and another one after the fault."""
+    begin, where = KINDS[kind]
+    names = [n for i, n in enumerate(FAULTS) if FULL or i % 2 == list(KINDS).index(kind) % 2]
+    for name in names:
+        for again in (False, True) if FULL else (name.startswith("late"),):
+            with once_more(xero):
+                check = begin(xero, two_way)
+                rule = {"count": 1, **FAULTS[name], **where}
+                xero.fault(rule.pop("kind"), **rule)
+                runs.run_sync(two_way.pk, cause=Run.Cause.EDIT, clock=xero.clock)
+                if again:
+                    new_process()
+                try:
+                    quiet(xero, two_way)
+                    judge(xero, two_way)
+                    check()
+                except AssertionError as error:
+                    raise AssertionError(f"{name}: {error}") from error
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_expired_token_is_refreshed_and_the_same_bytes_leave_once_more(
+    xero: Xero, two_way: Connection, kind: str
+) -> None:
+    begin, where = KINDS[kind]
+    check = begin(xero, two_way)
+    xero.fault("expire_tokens", count=1, **where)
+    assert push(xero, two_way).state == Run.State.DONE
+    check()
+    judge(xero, two_way)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_errors_although_it_was_saved_double_nothing(
+    xero: Xero, two_way: Connection, kind: str
+) -> None:
+    """Xero says that it refused what it has saved: told as refused, and known once it shows."""
+    begin, where = KINDS[kind]
+    check = begin(xero, two_way)
+    xero.fault("errors_though_saved", count=1, **where)
+    push(xero, two_way)
+    quiet(xero, two_way)
+    for item in OutboxItem.objects.filter(state__in=(State.REFUSED, State.PARKED)):
+        outbox.retry(item, None, NOW)
+    quiet(xero, two_way)
+    if kind != "contact":  # its name is taken now: a person says that it is the same
+        check()
+        judge(xero, two_way)
+
+
+def test_a_missing_permission_to_write_does_not_end_the_reading(
+    xero: Xero, two_way: Connection
+) -> None:
+    bill = open_bill(two_way)
+    pay(bill, two_way, Decimal("10"))
+    gone = {"scope": "accounting.payments"}
+    xero.fault("remove_scope", method="PUT", path="/Payments", count=1, parameters=gone)
+    assert push(xero, two_way).error_code == "write_permission_missing"
+    two_way.refresh_from_db()
+    assert two_way.state == Connection.State.LIVE
+    xero.heal()
+    quiet(xero, two_way)
+    bill.refresh_from_db()
+    assert bill.paid == 10
