@@ -134,7 +134,7 @@ def test_the_list_costs_the_same_for_few_and_for_many_bills(
 ):
     make_large(business, a_connection(business), bills=300, clients=30, now=timezone.now())
     browser.get("/bills/")
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         browser.get("/bills/")
     with django_assert_num_queries(9):
         browser.get("/")

@@ -69,6 +69,11 @@ ROWS: dict[str, Row] = {
     "bills/<int:pk>/edit/": _page(CHANGERS, CHANGERS, pk="bill"),
     "bills/<int:pk>/approve/": _page(post=CHANGERS, pk="bill"),
     "bills/<int:pk>/void/": _page(CHANGERS, CHANGERS, pk="bill"),
+    "bills/<int:pk>/send/": _page(post=CHANGERS, pk="bill"),
+    "bills/<int:pk>/discard/": _page(CHANGERS, CHANGERS, pk="bill"),
+    "bills/<int:pk>/conflicts/": _page(post=CHANGERS, pk="bill"),
+    "bills/<int:pk>/retry/": _page(post=CHANGERS, pk="bill"),
+    "bills/<int:pk>/contact/": _page(post=CHANGERS, pk="bill"),
     "bills/<int:pk>/payments/new/": _page(CHANGERS, CHANGERS, pk="bill"),
     "bills/<int:pk>/payments/<int:payment_pk>/remove/": _page(
         CHANGERS, CHANGERS, pk="bill", payment_pk="payment"

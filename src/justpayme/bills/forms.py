@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from django import forms
 from django.forms import BaseFormSet, formset_factory
 
 from justpayme.bills import currencies
+from justpayme.bills.codes import Codes
 from justpayme.bills.paging import whole
 from justpayme.bills.queries import SORTS, TABS, Wanted
 from justpayme.core.bill import ZERO, TaxMode
@@ -73,6 +75,43 @@ def text(label: str, *, required: bool = False, says: str = "", **named: Any) ->
     """A text field whose length is judged by core."""
     messages = {"required": says} if says else None
     return forms.CharField(label=label, required=required, error_messages=messages, **named)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a bill's form offers: the codes of its organisation, if it has one, and whether more
+    than what every bill has can be entered (`is_invoice`); `locks`: field -> why it is closed;
+    `organisations` (id, name): where a new bill can be created, too."""
+
+    codes: Codes | None = None
+    is_invoice: bool = False
+    locks: Mapping[str, str] = field(default_factory=dict)
+    organisations: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def reasons(self) -> list[str]:
+        """Each reason once, for whatever is closed."""
+        return list(dict.fromkeys(self.locks.values()))
+
+
+PLAIN = Shape()
+
+
+def lock(form: forms.Form, name: str, reason: str) -> None:
+    """Close a field: it is shown, can be read and selected, and travels as it is."""
+    closed: Any = form.fields[name]
+    bound = form[name]
+    value = bound.value()
+    choices = dict(getattr(closed.widget, "choices", ()))
+    shown = choices.get(value, choices.get(str(value), value))
+    if isinstance(closed, forms.BooleanField):
+        shown = "Yes" if value else "No"
+    if isinstance(value, date):
+        shown, value = f"{value.day} {value:%b %Y}", value.isoformat()
+    closed.widget, closed.required = forms.HiddenInput(), False
+    closed.lock, closed.shown = reason, "None given" if shown in ("", None) else shown
+    if isinstance(value, bool):
+        form.initial[name] = "on" if value else ""
 
 
 class Once(forms.Form):
@@ -135,6 +174,17 @@ class PaymentForm(Once):
         return PaymentEntry(values["amount"], values["on"], values["reference"])
 
 
+HEAD = ("currency", "number", "reference", "issued_on", "due_on")
+MORE = ("expected_on", "branding_theme", "url", "sent")
+"""Fields that only matter once a bill is an invoice."""
+
+
+def _currencies(shape: Shape, own: str) -> list[tuple[str, str]]:
+    """All that are in use somewhere; of an invoice, those of its organisation."""
+    known = shape.codes.currencies if shape.is_invoice and shape.codes else frozenset()
+    return [pair for pair in currencies.choices() if not known or pair[0] in known | {own}]
+
+
 class BillForm(Once):
     """The head of a bill; its lines are a `LineSet`."""
 
@@ -156,28 +206,83 @@ class BillForm(Once):
     due_on = DayField(label="Due", required=False)
     currency = text("Currency", required=True, widget=forms.Select)
     tax_mode = forms.ChoiceField(label="Prices are", choices=TAX_MODES)
+    expected_on = DayField(label="Payment expected", required=False)
+    branding_theme = text("Branding theme", widget=forms.Select)
+    url = text("Link", help_text="A web address that Xero shows with the invoice.")
+    sent = forms.BooleanField(label="Sent to the client", required=False)
+    also_in_xero = forms.TypedChoiceField(
+        label="Also create in Xero",
+        required=False,
+        coerce=int,
+        empty_value=None,
+        widget=forms.RadioSelect,
+    )
 
-    def __init__(self, *args: Any, clients: Sequence[tuple[int, str]] = (), **named: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        clients: Sequence[tuple[int, str]] = (),
+        shape: Shape = PLAIN,
+        **named: Any,
+    ) -> None:
         super().__init__(*args, **named)
-        client, currency = self.fields["client"].widget, self.fields["currency"].widget
-        assert isinstance(client, forms.Select)  # noqa: S101 - tells the type checker
-        assert isinstance(currency, forms.Select)  # noqa: S101
-        client.choices = [("", "Choose a client"), *clients]
-        currency.choices = currencies.choices()
+        self._offer("client", [("", "Choose a client"), *clients])
+        self._offer("currency", _currencies(shape, str(self["currency"].value() or "")))
+        self._offer_more(shape)
+        for name, reason in shape.locks.items():
+            if name in self.fields:
+                lock(self, name, reason)
 
-    def entry(self, lines: tuple[LineEntry, ...]) -> BillEntry:
-        """What was entered; only after `is_valid`."""
+    def _offer(self, name: str, choices: Sequence[tuple[Any, str]]) -> None:
+        widget = self.fields[name].widget
+        assert isinstance(widget, forms.Select)  # noqa: S101 - tells the type checker
+        widget.choices = list(choices)
+
+    def _offer_more(self, shape: Shape) -> None:
+        """What only an invoice has; and for a new bill, where it may become one."""
+        if shape.is_invoice and shape.codes:
+            theme = self.initial.get("branding_theme", "")
+            usual = [] if theme else [("", "Xero’s usual one")]
+            own = [] if theme in shape.codes.themes or not theme else [(theme, "As it is now")]
+            self._offer("branding_theme", [*usual, *own, *shape.codes.themes.items()])
+        else:
+            for name in MORE:
+                del self.fields[name]
+        also: Any = self.fields["also_in_xero"]
+        also.choices = [
+            ("", "No, only here"),
+            *((pk, f"Yes, in {n}") for pk, n in shape.organisations),
+        ]
+        if not shape.organisations:
+            del self.fields["also_in_xero"]
+
+    def entry(self, lines: tuple[LineEntry, ...], stored: BillEntry | None = None) -> BillEntry:
+        """What was entered, over what is `stored`; only after `is_valid`."""
         values = self.cleaned_data
-        return BillEntry(
+        base = stored or BillEntry(client_id=0, currency="")
+        given = {name: values[name] for name in (*HEAD, *MORE) if name in values}
+        return replace(
+            base,
             client_id=values["client"],
-            currency=values["currency"],
-            number=values["number"],
-            reference=values["reference"],
-            issued_on=values["issued_on"],
-            due_on=values["due_on"],
             tax_mode=TaxMode(values["tax_mode"]),
             lines=lines,
+            **given,
         )
+
+
+PRESET = {"line_id", "tax_rate", "tax_type", "account_code"}
+"""Fields of a line that may be filled in a row where nothing was typed."""
+
+LOCKED_WITH = {
+    "description": "line_description",
+    "quantity": "lines",
+    "unit_amount": "lines",
+    "discount_rate": "lines",
+    "tax_rate": "lines",
+    "tax_type": "lines",
+    "account_code": "line_account",
+}
+"""Field of a line -> the lock that closes it."""
 
 
 class LineForm(forms.Form):
@@ -194,6 +299,31 @@ class LineForm(forms.Form):
     unit_amount = NumberField(label="Price", blank=ZERO)
     discount_rate = NumberField(label="Discount %", blank=ZERO)
     tax_rate = NumberField(label="Tax %", blank=ZERO)
+    tax_type = text("Tax rate", widget=forms.Select)
+    account_code = text("Account", widget=forms.Select)
+
+    def __init__(self, *args: Any, shape: Shape = PLAIN, **named: Any) -> None:
+        super().__init__(*args, **named)
+        if shape.codes is None:
+            del self.fields["tax_type"], self.fields["account_code"]
+        else:
+            del self.fields["tax_rate"]
+            self.fields["tax_type"].initial = shape.codes.tax_type
+            self.fields["account_code"].initial = shape.codes.account
+            self._offer("tax_type", {r.tax_type: r.name for r in shape.codes.rates.values()})
+            self._offer("account_code", shape.codes.accounts)
+        for name, why in LOCKED_WITH.items():
+            if name in self.fields and why in shape.locks:
+                lock(self, name, shape.locks[why])
+
+    def _offer(self, name: str, choices: Mapping[str, str]) -> None:
+        """What there is to choose, and what the line has already."""
+        widget = self.fields[name].widget
+        assert isinstance(widget, forms.Select)  # noqa: S101 - tells the type checker
+        own = str(self[name].value() or "")
+        kept = [(own, f"{own}, as it is now")] if own and own not in choices else []
+        none = [] if own else [("", "Choose")]
+        widget.choices = [*none, *kept, *choices.items()]
 
     def clean_line_id(self) -> int | None:
         """The stored line this row replaces; an id that makes no sense replaces none."""
@@ -205,11 +335,11 @@ class LineForm(forms.Form):
 
     def has_changed(self) -> bool:
         """Was a line typed here? A tax rate alone comes with an empty row."""
-        return bool(set(self.changed_data) - {"line_id", "tax_rate", "DELETE"})
+        return bool(set(self.changed_data) - PRESET - {"DELETE"})
 
     def entry(self) -> LineEntry:
         """What was entered; only after `is_valid`."""
-        names = ("description", "quantity", "unit_amount", "discount_rate", "tax_rate", "line_id")
+        names = [n for n in self.cleaned_data if n in LineEntry.__dataclass_fields__]
         return LineEntry(**{name: self.cleaned_data[name] for name in names})
 
 
@@ -242,7 +372,9 @@ class LineRows(Rows):
             _, _, rest = key.partition("-")
             index, _, name = rest.partition("-")
             if name:
-                kept[int(index)].add_error(name, sentence)
+                row = kept[int(index)]
+                own = name if name in row.fields else "tax_type"
+                row.add_error(own if own in row.fields else None, sentence)
             elif key == "lines":
                 self.non_form_errors().append(sentence)
 
@@ -250,6 +382,8 @@ class LineRows(Rows):
         """Every row can be taken out without script."""
         super().add_fields(form, index)
         form.fields["DELETE"].label = "Take out"
+        if hasattr(form.fields["quantity"], "lock"):
+            del form.fields["DELETE"]
 
 
 LineSet = formset_factory(
@@ -262,13 +396,25 @@ LineSet = formset_factory(
 )
 
 
-def line_rows(data: Any = None, *, initial: Sequence[Mapping[str, Any]] = (), more: int = 0) -> Any:
+def line_rows(
+    data: Any = None,
+    *,
+    initial: Sequence[Mapping[str, Any]] = (),
+    more: int = 0,
+    shape: Shape = PLAIN,
+) -> Any:
     """The rows as sent, or `initial` ones with `more` empty rows after them."""
     says = {
         "missing_management_form": "The lines did not arrive whole. Open the form again.",
         "too_many_forms": f"A bill can have {LINES_AT_MOST} lines at most.",
     }
-    rows = LineSet(data, prefix="lines", initial=list(initial), error_messages=says)
+    rows = LineSet(
+        data,
+        prefix="lines",
+        initial=list(initial),
+        error_messages=says,
+        form_kwargs={"shape": shape},
+    )
     rows.extra = min(more, LINES_AT_MOST - len(initial))
     return rows
 
@@ -282,7 +428,7 @@ def typed_rows(data: Mapping[str, Any]) -> list[dict[str, Any]]:
         count = 0
     kept = [i for i in range(count) if f"lines-{i}-DELETE" not in data]
     rows = [{n: data.get(f"lines-{i}-{n}", "") for n in names} for i in kept]
-    return [row for row in rows if any(map(str.strip, row.values()))]
+    return [row for row in rows if any(row[n].strip() for n in names if n not in PRESET)]
 
 
 class WantedForm(forms.Form):
@@ -295,8 +441,10 @@ class WantedForm(forms.Form):
         required=False,
         choices=[
             ("", "Any Xero state"),
-            ("xero", "Read-only from Xero"),
-            ("attention", "Sync is paused"),
+            ("xero", "In Xero"),
+            ("attention", "Needs attention"),
+            ("waiting", "Waiting to send"),
+            ("conflict", "Overridden by Xero"),
             ("parted", "No longer synced"),
             ("absent", "Not in Xero"),
         ],

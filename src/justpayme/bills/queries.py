@@ -37,7 +37,16 @@ from justpayme.bills.models import FAR, Bill, Client, ClientHistory, HistoryEntr
 from justpayme.bills.paging import Key, Page
 from justpayme.core.bill import ZERO, Status, shown_status
 from justpayme.core.zones import zone
-from justpayme.sync.models import IN_USE, ClientLink, Connection, Link
+from justpayme.sync.models import (
+    IN_FLIGHT,
+    IN_USE,
+    OPEN,
+    ClientLink,
+    Conflict,
+    Connection,
+    Link,
+    OutboxItem,
+)
 
 PAGE = 25
 HISTORY_PAGE = 20
@@ -135,6 +144,23 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class OnTheWay:
+    """How far what was changed here has come: the states of a bill's open outbox items, whether
+    Xero overrode something, and why an item rests (a code of the catalogue).
+
+    `connection_id`: the organisation that a bill is on its way to, while it is not linked.
+    """
+
+    states: frozenset[str] = frozenset()
+    conflict: bool = False
+    code: str = ""
+    connection_id: int | None = None
+
+
+NOTHING = OnTheWay()
+
+
+@dataclass(frozen=True, slots=True)
 class BillRow:
     """One bill in a list, with the organisation that its sync depends on."""
 
@@ -153,6 +179,7 @@ class BillRow:
     taken_off: Decimal
     connection: Connection | None
     today: date
+    way: OnTheWay = NOTHING
 
     @property
     def shown(self) -> str:
@@ -230,7 +257,7 @@ def searched(books: Books, wanted: Wanted) -> Wanted:
 def list_bills(
     books: Books, wanted: Wanted, *, after: str = "", before: str = "", size: int = PAGE
 ) -> Page[BillRow]:
-    """One page of the list; one statement. Raises paging.BadCursor."""
+    """One page of the list; two statements. Raises paging.BadCursor."""
     keys = SORTS[wanted.sort]
     names = [key.name for key in keys if key.name in _KEYS]
     rows = narrowed(books, wanted).annotate(**{name: _KEYS[name] for name in names})
@@ -239,7 +266,7 @@ def list_bills(
     found = paging.read_page(
         rows.values(*_ROW, *names), keys, size=size, after=after, before=before
     )
-    return Page([_bill_row(books, row) for row in found.rows], found.before, found.after)
+    return Page(_bill_rows(books, found.rows), found.before, found.after)
 
 
 def summarise(books: Books, wanted: Wanted) -> Summary:
@@ -325,7 +352,54 @@ def _in_xero_state(books: Books, state: str) -> Q:
         return Q(~Exists(Link.objects.filter(bill=OuterRef("pk"))))
     if state == "parted":
         return linked(set(Connection.State) - set(IN_USE))
-    return linked(BROKEN if state == "attention" else IN_USE)
+    if state == "conflict":
+        return Q(Exists(_conflicts(books).filter(bill=OuterRef("pk"))))
+    if state == "waiting":
+        return _has_items(books, (OutboxItem.State.WAITING, *IN_FLIGHT))
+    if state == "attention":
+        return linked(BROKEN) | _has_items(books, RESTING)
+    return linked(IN_USE)
+
+
+RESTING = (OutboxItem.State.PARKED, OutboxItem.State.REFUSED)
+"""States of an item that waits for a person."""
+
+
+def _has_items(books: Books, states: Iterable[str]) -> Q:
+    items = OutboxItem.objects.filter(business=books.business, state__in=list(states))
+    return Q(pk__in=items.filter(bill__isnull=False).values("bill_id"))
+
+
+def _conflicts(books: Books) -> QuerySet[Conflict]:
+    return Conflict.objects.filter(business=books.business, state=Conflict.State.OPEN)
+
+
+def on_the_way(books: Books, bill_ids: list[int]) -> dict[int, OnTheWay]:
+    """How far the changes of these bills have come; one statement, none without organisations."""
+    if not books.connections or not bill_ids:
+        return {}
+    items = OutboxItem.objects.filter(
+        business=books.business, bill_id__in=bill_ids, state__in=OPEN
+    ).order_by()
+    open_ones = _conflicts(books).filter(bill_id__in=bill_ids).order_by()
+    rows = items.values_list("bill_id", "state", "error_code", "connection_id").union(
+        open_ones.values_list("bill_id", Value("conflict"), Value(""), "connection_id"), all=True
+    )
+    found: dict[int, list[tuple[str, str, int]]] = {}
+    for bill_id, state, code, connection_id in rows:
+        found.setdefault(bill_id, []).append((str(state), str(code), connection_id))
+    return {pk: _way(rows) for pk, rows in found.items()}
+
+
+def _way(rows: list[tuple[str, str, int]]) -> OnTheWay:
+    states = frozenset(state for state, _, _ in rows)
+    codes = [code for state in reversed(RESTING) for s, code, _ in rows if s == state and code]
+    return OnTheWay(
+        states=states - {"conflict"},
+        conflict="conflict" in states,
+        code=codes[0] if codes else "",
+        connection_id=rows[0][2],
+    )
 
 
 def _search(books: Books, text: str) -> Q:
@@ -346,7 +420,13 @@ def _search(books: Books, text: str) -> Q:
     return found
 
 
-def _bill_row(books: Books, row: Mapping[str, Any]) -> BillRow:
+def _bill_rows(books: Books, rows: Iterable[Mapping[str, Any]]) -> list[BillRow]:
+    whole = list(rows)
+    ways = on_the_way(books, [row["id"] for row in whole])
+    return [_bill_row(books, row, ways.get(row["id"], NOTHING)) for row in whole]
+
+
+def _bill_row(books: Books, row: Mapping[str, Any], way: OnTheWay) -> BillRow:
     connection_id = row["link__connection_id"]
     return BillRow(
         pk=row["id"],
@@ -364,6 +444,7 @@ def _bill_row(books: Books, row: Mapping[str, Any]) -> BillRow:
         taken_off=row["paid"] + row["credited"],
         connection=books.connections.get(connection_id),
         today=books.today_for(connection_id),
+        way=way,
     )
 
 
@@ -380,11 +461,25 @@ class BillDetail:
     lines: list[Line]
     payments: list[Payment]
     today: date
+    items: list[OutboxItem] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
+    way: OnTheWay = NOTHING
 
     @property
     def owner(self) -> Connection | None:
-        """The connected organisation that owns the bill, if one does."""
+        """The connected organisation that the bill is linked with, if there is one."""
         return self.connection if self.connection and self.connection.is_in_use else None
+
+    @property
+    def is_locked(self) -> bool:
+        """Does a one-directional organisation own the bill, so that nothing changes here?"""
+        return self.owner is not None and self.owner.direction != Connection.Direction.TWO
+
+    @property
+    def partner(self) -> Connection | None:
+        """The bidirectional organisation that changes of the bill go to, if there is one."""
+        goes = self.owner and self.owner.direction == Connection.Direction.TWO
+        return self.owner if goes else None
 
     @property
     def shown(self) -> str:
@@ -393,11 +488,14 @@ class BillDetail:
 
 
 def bill_detail(books: Books, pk: int) -> BillDetail:
-    """Three statements. Raises Bill.DoesNotExist, also for a bill of somebody else."""
+    """Five statements, three without organisations. Raises Bill.DoesNotExist, also for a bill of
+    somebody else."""
     rows = books.bills().select_related("client", "link").defer("link__base", "link__raw")
-    bill = rows.get(pk=pk)
+    bill = rows.prefetch_related("lines", "payments").get(pk=pk)
     link: Link | None = getattr(bill, "link", None)
     connection = books.connections.get(link.connection_id) if link else None
+    items = _open_items(books, bill)
+    conflicts = _open_conflicts(books, bill)
     return BillDetail(
         bill=bill,
         link=link,
@@ -405,7 +503,39 @@ def bill_detail(books: Books, pk: int) -> BillDetail:
         lines=list(bill.lines.all()),
         payments=list(bill.payments.all()),
         today=books.today_for(connection.pk if connection else None),
+        items=items,
+        conflicts=conflicts,
+        way=_way_of(items, conflicts),
     )
+
+
+def _open_items(books: Books, bill: Bill) -> list[OutboxItem]:
+    """What has not reached Xero of a bill, and of its client as a new contact, oldest first."""
+    if not books.connections:
+        return []
+    of_client = Q(client_id=bill.client_id, kind=OutboxItem.Kind.CONTACT)
+    items = OutboxItem.objects.filter(
+        Q(bill=bill) | of_client, business=books.business, state__in=OPEN
+    )
+    return list(items.select_related("by").defer("sent").order_by("id"))
+
+
+def _open_conflicts(books: Books, bill: Bill) -> list[Conflict]:
+    if not books.connections:
+        return []
+    return list(_conflicts(books).filter(bill=bill).select_related("typed_by").order_by("id"))
+
+
+def _way_of(items: list[OutboxItem], conflicts: list[Conflict]) -> OnTheWay:
+    """A client's contact counts only where it waits for a person, and its bill with it."""
+    rows = [
+        (item.state, item.error_code, item.connection_id)
+        for item in items
+        if item.kind != OutboxItem.Kind.CONTACT or item.state in RESTING
+    ]
+    rows += [("conflict", "", conflict.connection_id) for conflict in conflicts]
+    of_bill = any(item.bill_id for item in items) or conflicts
+    return _way(rows) if rows and of_bill else NOTHING
 
 
 _NEWEST = (Key("at", paging.instant, descending=True), _ID_DOWN)
@@ -591,16 +721,16 @@ def ageing(books: Books) -> dict[str, list[Age]]:
 
 
 def oldest_overdue(books: Books, size: int = 3) -> list[BillRow]:
-    """The bills that are overdue longest; one statement."""
+    """The bills that are overdue longest, their sync apart; one statement."""
     rows = books.bills().filter(books.overdue()).order_by("due_on", "id").values(*_ROW)
-    return [_bill_row(books, row) for row in rows[:size]]
+    return [_bill_row(books, row, NOTHING) for row in rows[:size]]
 
 
 def recently_paid(books: Books, size: int = 4) -> list[BillRow]:
-    """The bills that were paid last; one statement."""
+    """The bills that were paid last, their sync apart; one statement."""
     rows = books.bills().filter(status=Status.PAID, fully_paid_on__isnull=False, total__gt=0)
     rows = rows.order_by("-fully_paid_on", "-id")
-    return [_bill_row(books, row) for row in rows.values(*_ROW)[:size]]
+    return [_bill_row(books, row, NOTHING) for row in rows.values(*_ROW)[:size]]
 
 
 @dataclass(frozen=True, slots=True)

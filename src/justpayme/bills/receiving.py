@@ -24,10 +24,12 @@ def home_organisation(business_id: int) -> Connection | None:
 
 
 def organisation_for_new(act: Act, connection_id: int) -> Connection:
-    """The organisation that a bill shall go to, held until the commit. Raises DoesNotExist for a
-    foreign one, Refused for one that takes nothing now."""
+    """The organisation that a bill shall go to, held until the commit. Raises Refused for one that
+    takes nothing now, and in the same way for one of another business as for none."""
     rows = Connection.objects.select_for_update(no_key=True)
-    connection = rows.get(business_id=act.business_id, pk=connection_id)
+    connection = rows.filter(business_id=act.business_id, pk=connection_id).first()
+    if connection is None:
+        raise Refused({"also_in_xero": "Choose an organisation from the list."})
     name = connection.name
     if not connection.is_in_use:
         raise Refused({"also_in_xero": f"{name} is not connected any more."})

@@ -11,16 +11,19 @@ from babel.numbers import get_currency_name
 from django.urls import reverse
 
 from justpayme.bills.queries import (
+    NOTHING,
     Balance,
     BillRow,
     Books,
     ClientRow,
+    OnTheWay,
     Summary,
     Sums,
 )
-from justpayme.core.badge import BADGES, Badge, BillSyncFacts, badge_for
+from justpayme.core.badge import Badge, BillSyncFacts, badge_for
+from justpayme.core.errors import CATALOGUE
 from justpayme.core.zones import zone
-from justpayme.sync.models import Connection, is_fresh
+from justpayme.sync.models import Connection, OutboxItem, is_fresh
 from justpayme.web.format import (
     LOCALE,
     MISSING,
@@ -85,20 +88,51 @@ class SyncLine:
     moment: Moment | None = None
 
 
-def sync_line(connection: Connection | None, now: datetime) -> SyncLine:
+def sync_line(connection: Connection | None, now: datetime, way: OnTheWay = NOTHING) -> SyncLine:
     """What the sync says about a bill of this organisation, or of none."""
-    if connection is None:
-        return SyncLine(BADGES["absent"], "Made here")
-    parted = not connection.is_in_use
-    badge = badge_for(
-        BillSyncFacts(linked=True, parted=parted, direction=str(connection.direction))
-    )
+    parted = connection is not None and not connection.is_in_use
+    badge = badge_for(_facts(connection, way, parted=parted))
+    if badge.key == "absent" or connection is None:
+        return SyncLine(badge, way_note(way) or "Made here")
     if parted:
         return SyncLine(badge, f"Was {connection.name}")
+    if note := way_note(way):
+        return SyncLine(badge, note)
     if connection.checked_at is None:
         return SyncLine(badge, "First import is running")
     told = moment(connection.checked_at, now, zone(connection.time_zone))
     return SyncLine(badge, "Checked" if is_fresh(connection, now) else "As of", told)
+
+
+def _facts(connection: Connection | None, way: OnTheWay, *, parted: bool) -> BillSyncFacts:
+    state = OutboxItem.State
+    return BillSyncFacts(
+        linked=connection is not None,
+        parted=parted,
+        direction=str(connection.direction) if connection else "one",
+        needs_person=state.PARKED in way.states,
+        refused=state.REFUSED in way.states,
+        conflict=way.conflict,
+        checking=state.UNSURE in way.states,
+        sending=state.SENDING in way.states,
+        waiting=state.WAITING in way.states,
+    )
+
+
+def way_note(way: OnTheWay) -> str:
+    """The fact that helps most about a bill whose changes have not all reached Xero."""
+    state = OutboxItem.State
+    if way.code in CATALOGUE:
+        return CATALOGUE[way.code].sentence
+    if way.code == "contact_needed":
+        return "Its client is not in Xero yet."
+    if way.conflict:
+        return "Your value is kept"
+    if state.UNSURE in way.states:
+        return "Being looked for in Xero"
+    if state.SENDING in way.states:
+        return "On its way now"
+    return "Goes out with the next sync" if way.states else ""
 
 
 # --- rows of lists -------------------------------------------------------------------------------
@@ -124,12 +158,15 @@ def shown_bills(
     rows: Sequence[BillRow], books: Books, *, of_client: bool = False
 ) -> list[ShownBill]:
     """The rows of one page; `of_client` leads with the number, for a page of one client."""
-    lines = {
-        key: sync_line(books.connections.get(key or 0), books.now)
-        for key in {row.connection.pk if row.connection else None for row in rows}
-    }
+    lines: dict[tuple[int | None, OnTheWay], SyncLine] = {}
+    for row in rows:
+        key = row.connection.pk if row.connection else None, row.way
+        if key not in lines:
+            lines[key] = sync_line(row.connection, books.now, row.way)
     return [
-        _shown_bill(row, books, lines[row.connection.pk if row.connection else None], of_client)
+        _shown_bill(
+            row, books, lines[row.connection.pk if row.connection else None, row.way], of_client
+        )
         for row in rows
     ]
 

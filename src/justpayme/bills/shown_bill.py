@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -18,11 +18,14 @@ from justpayme.bills.queries import (
     Books,
 )
 from justpayme.bills.shown import Figure, SyncLine, bill_confidence, long_class, sync_line
+from justpayme.bills.shown_way import BADGE_OF, payment_of
 from justpayme.bills.told import PAYMENTS, Change, contact_ids, told_changes
+from justpayme.core.badge import BADGES, Badge
 from justpayme.core.bill import MoneyKind, TaxMode
+from justpayme.core.outbox import without_marker
 from justpayme.core.totals import rate_text
 from justpayme.core.zones import zone
-from justpayme.sync.models import Connection, Link
+from justpayme.sync.models import Connection, Link, OutboxItem
 from justpayme.web.format import (
     MISSING,
     Day,
@@ -135,7 +138,10 @@ def _tax(line: Line, currency: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ShownPayment:
-    """One payment or credit; `remove_url` when a person may take it back here."""
+    """One payment or credit; `remove_url` when a person may take it back here.
+
+    `badge`: how far it is on its way to Xero, or out of it. `leaves`: it is being taken back.
+    """
 
     pk: int
     title: str
@@ -143,27 +149,65 @@ class ShownPayment:
     on: Day
     amount: Money
     remove_url: str
+    badge: Badge | None = None
+    leaves: bool = False
 
 
 def shown_payments(detail: BillDetail, may_change: bool) -> list[ShownPayment]:
-    """Payments and credits, as amounts that come off."""
-    return [_shown_payment(payment, detail, may_change) for payment in detail.payments]
+    """Payments and credits, as amounts that come off; then those that Xero has still to drop."""
+    rows = [_shown_payment(payment, detail, may_change) for payment in detail.payments]
+    unpaid = (item for item in detail.items if item.kind == OutboxItem.Kind.UNPAY and item.paid)
+    return [*rows, *(_taken_back(item, detail) for item in unpaid)]
 
 
 def _shown_payment(payment: Payment, detail: BillDetail, may_change: bool) -> ShownPayment:
     kind = PAYMENTS.get(payment.kind, "Payment")
-    title = f"{kind} {payment.number}" if payment.number else payment.reference or kind
-    where = "Recorded in Xero" if payment.remote_id else "Recorded here"
-    reference = payment.reference if payment.number else ""
-    removable = may_change and detail.owner is None and payment.kind == MoneyKind.PAYMENT
+    reference = without_marker(payment.reference)
+    title = f"{kind} {payment.number}" if payment.number else reference or kind
+    item = next((i for i in detail.items if payment_of(i, [payment])), None)
+    badge = BADGES[BADGE_OF[OutboxItem.State(item.state)]] if item else None
+    removable = may_change and not detail.is_locked and payment.kind == MoneyKind.PAYMENT
     args = [detail.bill.pk, payment.pk]
     return ShownPayment(
         pk=payment.pk,
         title=title,
-        sub=", ".join(filter(None, (where, payment.account, reference))),
+        sub=", ".join(
+            filter(
+                None,
+                (
+                    _where(payment, badge),
+                    payment.account,
+                    reference if payment.number else "",
+                ),
+            )
+        ),
         on=day(payment.on, detail.today),
         amount=money(-payment.amount, detail.bill.currency),
         remove_url=reverse("bills:payment_remove", args=args) if removable else "",
+        badge=badge,
+    )
+
+
+def _where(payment: Payment, badge: Badge | None) -> str:
+    if payment.remote_id:
+        return "Recorded in Xero"
+    if badge is None:
+        return "Recorded here"
+    return "Recorded here" if badge.key in ("refused", "attention") else "On its way to Xero"
+
+
+def _taken_back(item: OutboxItem, detail: BillDetail) -> ShownPayment:
+    paid: Any = item.paid
+    on = date.fromisoformat(paid["on"]) if paid.get("on") else None
+    return ShownPayment(
+        pk=0,
+        title=without_marker(paid["reference"]) or "Payment",
+        sub="Being taken back out of Xero",
+        on=day(on, detail.today),
+        amount=money(-Decimal(str(paid["amount"])), detail.bill.currency),
+        remove_url="",
+        badge=BADGES[BADGE_OF[OutboxItem.State(item.state)]],
+        leaves=True,
     )
 
 
@@ -218,7 +262,7 @@ class XeroPanel:
 def xero_panel(detail: BillDetail, now: datetime, may_change: bool) -> XeroPanel:
     """Badge, organisation, Xero's own status, and why the fields are locked."""
     connection, link = detail.connection, detail.link
-    line = sync_line(connection, now)
+    line = sync_line(connection, now, detail.way)
     if connection is None or link is None:
         return XeroPanel(line)
     owner = detail.owner
@@ -232,7 +276,7 @@ def xero_panel(detail: BillDetail, now: datetime, may_change: bool) -> XeroPanel
         facts=_xero_facts(detail.bill, link, connection, now),
         open_url=open_in_xero(connection, link.invoice_id),
         sync_url=reverse("integrations:sync_now", args=[connection.pk]) if can_sync else "",
-        locked=locked if owner else "",
+        locked=locked if detail.is_locked else "",
     )
 
 
@@ -283,6 +327,11 @@ PERSON_DID = {
     "voided": ("calm", "void", "Voided here"),
     "paid": ("ok", "card", "Payment recorded here"),
     "unpaid": ("calm", "card", "Payment removed here"),
+    "to_xero": ("go", "up", "To be created in Xero, too"),
+    "kept_here": ("calm", "absent", "Not to be created in Xero after all"),
+    "restored": ("go", "up", "Our value stands again and goes to Xero"),
+    "kept_xeros": ("calm", "equal", "Xero’s value was kept"),
+    "discarded": ("calm", "down", "Xero’s version was taken"),
 }
 XERO_DID = {
     "imported": ("calm", "down", "Imported from Xero"),

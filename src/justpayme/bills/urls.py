@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from justpayme.bills import views, views_clients, views_edit, views_past
+from justpayme.bills import views, views_clients, views_edit, views_past, views_way
 
 app_name = "bills"
 urlpatterns = [
@@ -15,6 +15,11 @@ urlpatterns = [
     path("bills/<int:pk>/edit/", views_edit.bill_edit, name="bill_edit"),
     path("bills/<int:pk>/approve/", views.bill_approve, name="bill_approve"),
     path("bills/<int:pk>/void/", views.bill_void, name="bill_void"),
+    path("bills/<int:pk>/send/", views_way.bill_send, name="bill_send"),
+    path("bills/<int:pk>/discard/", views_way.bill_discard, name="bill_discard"),
+    path("bills/<int:pk>/conflicts/", views_way.bill_conflicts, name="bill_conflicts"),
+    path("bills/<int:pk>/retry/", views_way.bill_retry, name="bill_retry"),
+    path("bills/<int:pk>/contact/", views_way.bill_contact, name="bill_contact"),
     path("bills/<int:pk>/payments/new/", views_edit.payment_new, name="payment_new"),
     path(
         "bills/<int:pk>/payments/<int:payment_pk>/remove/",

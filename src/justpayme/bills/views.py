@@ -6,20 +6,16 @@ wrong: 422 for values that can't be stored, 409 when the row belongs to Xero or 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib import messages
 from django.http import Http404, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST
 
 from justpayme.accounts.access import BusinessRequest, change_required, member_required
 from justpayme.bills import actions, forms, queries, shown, shown_bill, shown_home
-from justpayme.bills.actions import AlreadyDone, Locked, Refused
 from justpayme.bills.common import (
-    MISSING_ROWS,
     Pager,
     act_of,
     books_of,
@@ -27,12 +23,14 @@ from justpayme.bills.common import (
     found,
     get_or_post,
     list_url,
+    seen_of,
     show_bill,
     show_locked,
 )
 from justpayme.bills.models import Client
 from justpayme.bills.paging import BadCursor, Page
 from justpayme.bills.queries import BillDetail, Books, Wanted
+from justpayme.bills.views_way import press
 from justpayme.web.format import money
 from justpayme.web.snapshot import one_moment
 
@@ -177,7 +175,7 @@ def bill(request: BusinessRequest, pk: int) -> HttpResponse:
 @change_required
 def bill_approve(request: BusinessRequest, pk: int) -> HttpResponse:
     """Make a draft active."""
-    return _press(
+    return press(
         request,
         pk,
         lambda: actions.bill_approve(act=act_of(request), bill_id=pk),
@@ -193,10 +191,10 @@ def bill_void(request: BusinessRequest, pk: int) -> HttpResponse:
     detail = found(lambda: queries.bill_detail(books, pk))
     if request.method != "POST":
         return _ask_or_explain(request, detail, "bills/bill_void.html", {})
-    return _press(
+    return press(
         request,
         pk,
-        lambda: actions.bill_void(act=act_of(request), bill_id=pk),
+        lambda: actions.bill_void(act=act_of(request), bill_id=pk, seen=seen_of(request)),
         "This bill is void. It is kept, and counts in no total.",
     )
 
@@ -207,15 +205,19 @@ def payment_remove(request: BusinessRequest, pk: int, payment_pk: int) -> HttpRe
     """Ask, then take a payment back."""
     books = books_of(request)
     detail = found(lambda: queries.bill_detail(books, pk))
-    payment = next((p for p in shown_bill.shown_payments(detail, True) if p.pk == payment_pk), None)
+    payment = next(
+        (p for p in shown_bill.shown_payments(detail, may_change=True) if p.pk == payment_pk), None
+    )
     if payment is None and request.method != "POST":
         raise Http404
     if request.method != "POST":
         return _ask_or_explain(request, detail, "bills/payment_remove.html", {"payment": payment})
-    return _press(
+    return press(
         request,
         pk,
-        lambda: actions.payment_remove(act=act_of(request), bill_id=pk, payment_id=payment_pk),
+        lambda: actions.payment_remove(
+            act=act_of(request), bill_id=pk, payment_id=payment_pk, seen=seen_of(request)
+        ),
         "The payment is removed, and the bill is owed again.",
     )
 
@@ -224,32 +226,23 @@ def _ask_or_explain(
     request: BusinessRequest, detail: BillDetail, template: str, context: dict[str, Any]
 ) -> HttpResponse:
     """A question on its own page; for a bill that Xero owns, the page that says so."""
-    if detail.owner is not None:
+    if detail.is_locked:
         return show_locked(request, detail)
     asked = {
         "bill": detail.bill,
         "detail": detail,
         "name": detail.bill.number or f"the draft for {detail.bill.client.name}",
         "total": money(detail.bill.total, detail.bill.currency),
+        "organisation": detail.partner.name if detail.partner else "",
+        "in_xero": _is_draft_there(detail),
+        "seen": detail.bill.updated_at.isoformat(),
         "token": forms.new_token(),
         **context,
     }
     return render(request, template, asked)
 
 
-def _press(request: BusinessRequest, pk: int, act: Callable[[], Any], done: str) -> HttpResponse:
-    """Carry out a button; a refusal is told on the bill's own page."""
-    try:
-        act()
-    except MISSING_ROWS as error:
-        raise Http404 from error
-    except AlreadyDone as error:
-        messages.info(request, str(error))
-    except (Locked, Refused) as error:
-        books = books_of(request)
-        detail = found(lambda: queries.bill_detail(books, pk))
-        status = 409 if isinstance(error, Locked) else 422
-        return show_bill(request, books, detail, problem=str(error), status=status)
-    else:
-        messages.success(request, done)
-    return redirect("bills:bill", pk)
+def _is_draft_there(detail: BillDetail) -> str:
+    """How an invoice ends in Xero: a draft is deleted, any other made void."""
+    drafts = ("DRAFT", "SUBMITTED")
+    return "deleted" if detail.link and detail.link.remote_status in drafts else "made void"

@@ -128,7 +128,8 @@ class BillSyncFacts:
     `linked`: the bill is tied to a Xero invoice. `parted`: its organisation was disconnected.
     `direction`: of the connection, `one` means Xero owns the bill. `needs_person`: the link
     waits for a decision that only a person can make. The last five tell how far a change of
-    ours has come; they cannot be true while the direction is `one`.
+    ours has come; while the direction is `one`, only what left before it was can be true, and
+    a conflict, which keeps what was set aside.
     """
 
     linked: bool = False
@@ -144,8 +145,6 @@ class BillSyncFacts:
 
 def badge_for(facts: BillSyncFacts) -> Badge:
     """The one badge of a bill; the most urgent of several facts wins."""
-    if not facts.linked and not (facts.waiting or facts.sending or facts.checking or facts.refused):
-        return BADGES["absent"]
     if facts.parted:
         return BADGES["parted"]
     urgent = (
@@ -159,4 +158,6 @@ def badge_for(facts: BillSyncFacts) -> Badge:
     for key, holds in urgent:
         if holds:
             return BADGES[key]
+    if not facts.linked:
+        return BADGES["absent"]
     return BADGES["readonly" if facts.direction == ONE_DIRECTION else "synced"]
