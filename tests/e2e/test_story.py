@@ -24,6 +24,7 @@ def press_connect(page: Page, product: Product) -> None:
 
 def allow_and_pick(page: Page, name: str) -> None:
     """Allow both organisations at Xero, and start the first import of `name`."""
+    expect(page.get_by_role("button", name="Allow access")).to_be_visible()
     for box in page.get_by_role("checkbox").all():
         box.check()
     page.get_by_role("button", name="Allow access").click()
