@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.test import Client as Browser
-from tests.integrations.conftest import browser_of, come_back, connect
+from tests.integrations.conftest import browser_of, come_back, connect, sync
 from tests.integrations.two_way import (
     HOSTILE,
     address,
@@ -251,6 +251,37 @@ def test_ticks_on_other_pages_are_kept(
     second = browser.post(address("preview", imported.pk), form)
     assert set(hidden(second)["chosen"].split()) == {f"c{bills[0].pk}", f"c{bills[58].pk}"}
     assert "send 3 changes" in text_of(second)  # two invoices and their client's contact
+
+
+def test_what_xero_holds_afterwards_equals_the_preview(
+    browser: Browser, world: World, business: Business, imported: Connection
+) -> None:
+    """Read back from Xero itself: the invoice, its payment and our value, to the cent."""
+    account = defaults_of(imported)
+    make_ready(browser, world, imported, write_back="on", receiver_GBP=account)
+    new = local_bill(business, "B-77", client_name="Tôdmorden Brewing")
+    new.lines.update(tax_type="20%", tax_amount=20)
+    received(new, 50)
+    old = Bill.objects.filter(link__connection=imported, status="active", paid=0, credited=0)[0]
+    kept = override(imported, old, ours={"reference": "ours"})
+    ticks = (f"c{new.pk}", f"m{kept.pk}")
+    shown = show(browser, imported, *ticks)
+    assert "send 4 changes" in text_of(shown)
+    confirm(browser, imported, shown, *ticks)
+    for _ in range(3):
+        run = sync(imported)
+        assert run.error_code == "", run.error_text
+    assert sum(imported.runs.values_list("sent", flat=True)) == 4
+    ledger = world.sandbox.store.ledgers[str(imported.tenant_id)]
+    invoices = {invoice.number: invoice for invoice in ledger.invoices.since(None)}
+    made = invoices["B-77"]
+    assert (str(made.status), made.total) == ("AUTHORISED", 120)
+    [paid] = [p for p in ledger.payments.since(None) if p.invoice_id == made.id]
+    assert (paid.amount, paid.date.isoformat(), paid.account_code) == (50, "2026-11-17", account)
+    assert invoices[old.number].reference == "ours"
+    assert set(OutboxItem.objects.values_list("state", flat=True)) == {"done"}
+    new.refresh_from_db()
+    assert (new.link.connection_id, new.outstanding) == (imported.pk, 70)
 
 
 def test_more_than_can_go_at_once_is_refused_whole(
