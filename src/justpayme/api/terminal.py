@@ -155,6 +155,8 @@ def checked(shape: type[Body], given: Mapping[str, Any]) -> Body:
     try:
         check_text(dict(given))
         return shape(**given)
+    except Refusal as refusal:
+        raise _command_error(refusal) from refusal
     except ShapeError as error:
         lines = [
             f"{'.'.join(map(str, item['loc']))}: {sentence_of(item)}" for item in error.errors()
