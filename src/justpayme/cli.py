@@ -9,7 +9,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 from importlib import import_module
 
 from justpayme.runtime.command import Command, CommandError
@@ -31,8 +30,6 @@ ROOMS = {
     "token": ("justpayme.api.commands", "create a token for the JSON API"),
 }
 """First word of a command -> the module with its COMMANDS, and a line for the overview."""
-LONGEST_NAME = 30
-"""Columns that the overview gives to a command's name."""
 XERO_CALLERS = ("sync", "verify")
 """Without the secret key they would find stored tokens that nothing opens, and end the access."""
 
@@ -68,7 +65,6 @@ def _parser() -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         prog="justpayme",
         description="Bills for sole traders and small businesses, kept equal to Xero invoices.",
-        formatter_class=partial(argparse.HelpFormatter, max_help_position=LONGEST_NAME),
     )
 
 

@@ -43,7 +43,7 @@ def test_the_overview_names_every_command(capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit):
         main(["--help"])
     shown = capsys.readouterr().out
-    assert all(re.search(rf"^ +{name} ", shown, re.MULTILINE) for name in (*OWN, *ROOMS))
+    assert all(re.search(rf"^ +{name}( |$)", shown, re.MULTILINE) for name in (*OWN, *ROOMS))
 
 
 @pytest.mark.parametrize(
