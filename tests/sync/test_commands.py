@@ -193,3 +193,23 @@ def test_a_bill_of_another_business_is_not_found(
     bill: Bill = open_bill(two_way)
     with pytest.raises(CommandError, match="has no bill"):
         explain(bill.number, "--business", str(other_business.pk))
+
+
+def test_asking_xero_needs_the_settings_of_serve(
+    two_way: Connection, explain: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the secret key our stored tokens would look lost."""
+    monkeypatch.delenv("JUSTPAYME_SECRET_KEY")
+    bill = open_bill(two_way)
+    with pytest.raises(CommandError, match="JUSTPAYME_SECRET_KEY") as refused:
+        explain(bill.number, "--fresh")
+    assert refused.value.code == 2
+    assert rules(explain(bill.number, "--json")) == {}
+
+
+def test_words_of_an_explanation_never_steer_the_terminal(
+    two_way: Connection, explain: Callable[..., Any]
+) -> None:
+    bill = open_bill(two_way)
+    edit(bill, reference=HOSTILE)
+    assert "\x1b" not in explain(bill.number)
