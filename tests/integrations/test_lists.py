@@ -65,6 +65,20 @@ def test_an_overridden_value_is_shown_with_both_values_who_and_when(
     assert "1 value" in told
 
 
+def test_an_overridden_client_is_told_by_name(browser: Browser, two: Connection) -> None:
+    theirs, ours = two.client_links.select_related("client").order_by("pk")[:2]
+    override(
+        two,
+        linked(two),
+        "client",
+        ours={"client": str(ours.contact_id)},
+        theirs={"client": str(theirs.contact_id)},
+    )
+    told = page(browser, "conflicts")
+    assert f"<bdi>{theirs.client.name}</bdi>" in told
+    assert f"<bdi>{ours.client.name}</bdi>" in told
+
+
 def test_empty_lists_say_what_would_be_there(browser: Browser, two: Connection) -> None:
     assert "Nothing is overridden" in page(browser, "conflicts")
     assert "Nothing waits" in page(browser, "outbox")

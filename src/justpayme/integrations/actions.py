@@ -96,9 +96,12 @@ class Errand:
 
     @staticmethod
     def of(state: str) -> Errand:
-        """The errand of a state that we made; call it only once its digest was found."""
-        purpose, rights, pk, _ = state.split(".")
-        return Errand(Purpose(purpose), int(pk), rights == "w")
+        """The errand of a state that we made; call it only once its digest was found. One that an
+        older release made says nothing: it was for connecting."""
+        parts = state.split(".")
+        if len(parts) != 4:
+            return Errand()
+        return Errand(Purpose(parts[0]), int(parts[2]), parts[1] == "w")
 
 
 def errand_of(connection: Connection, purpose: Purpose) -> Errand:

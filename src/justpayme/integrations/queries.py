@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db.models import Count, QuerySet, Sum
 
 from justpayme.accounts.models import Business
-from justpayme.sync.models import OPEN, Conflict, Connection, Meter, OutboxItem, Run
+from justpayme.sync.models import (
+    OPEN,
+    ClientLink,
+    Conflict,
+    Connection,
+    Meter,
+    OutboxItem,
+    Run,
+)
 
 State = Connection.State
 ItemState = OutboxItem.State
@@ -146,3 +156,12 @@ def items(
         found = found.filter(connection=connection_id)
     related = ("bill__client", "client", "connection", "by")
     return found.select_related(*related).order_by("-id")
+
+
+def contact_names(business: Business, units: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """ContactID -> name of the client, of those that these units of a bill name."""
+    ids = {str(unit["client"]) for unit in units if unit.get("client")}
+    if not ids:
+        return {}
+    links = ClientLink.objects.filter(client__business=business, contact_id__in=ids)
+    return {str(pk): name for pk, name in links.values_list("contact_id", "client__name")}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -52,8 +52,8 @@ class ShownConflict:
     why_not: str
 
 
-def conflict(row: Conflict, now: datetime, *, you: int) -> ShownConflict:
-    """One open conflict. `you` is the id of the person who looks."""
+def conflict(row: Conflict, now: datetime, *, you: int, names: Mapping[str, str]) -> ShownConflict:
+    """One open conflict. `you` is the id of the person who looks; `names`: ContactID -> client."""
     tz, bill = zone(row.connection.time_zone), row.bill
     run = [row.connection_id, row.run]
     return ShownConflict(
@@ -62,7 +62,7 @@ def conflict(row: Conflict, now: datetime, *, you: int) -> ShownConflict:
         client=bill.client.name,
         url=reverse("bills:bill", args=[bill.pk]),
         organisation=row.connection.name,
-        changes=tuple(told_unit(row.theirs, row.ours, bill.currency)),
+        changes=tuple(told_unit(row.theirs, row.ours, bill.currency, names)),
         who=_who(row.typed_by, you),
         typed=moment(row.typed_at, now, tz) if row.typed_at else None,
         at=moment(row.at, now, tz),

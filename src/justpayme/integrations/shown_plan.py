@@ -79,19 +79,26 @@ def in_order(plan: Plan) -> list[Item]:
     return sorted(plan.offered, key=lambda item: item.blocked)
 
 
-def rows(plan: Plan, items: Sequence[Item], home: str) -> list[Row]:
-    """These candidates as rows; what comes along with a bill stands in its row."""
+def rows(plan: Plan, items: Sequence[Item], home: str, names: Mapping[str, str]) -> list[Row]:
+    """These candidates as rows; what comes along with a bill stands in its row. `names`:
+    ContactID -> client, for values that name one."""
     along: dict[int, list[Item]] = {}
     for item in plan.items:
         if item.kind in (Kind.PAY, Kind.CONTACT):
             along.setdefault(item.bill_id, []).append(item)
     return [
-        _row(item, along.get(item.bill_id, []) if item.kind is Kind.CREATE else [], plan, home)
+        _row(
+            item,
+            along.get(item.bill_id, []) if item.kind is Kind.CREATE else [],
+            plan,
+            home,
+            names,
+        )
         for item in items
     ]
 
 
-def _row(item: Item, along: Iterable[Item], plan: Plan, home: str) -> Row:
+def _row(item: Item, along: Iterable[Item], plan: Plan, home: str, names: Mapping[str, str]) -> Row:
     label, icon, tone = SIGNS[item.kind]
     as_draft = plan.terms.create_as == "DRAFT"
     notes = [f"New invoice, {'draft' if as_draft else 'authorised'}"]
@@ -109,7 +116,7 @@ def _row(item: Item, along: Iterable[Item], plan: Plan, home: str) -> Row:
         ticked=item.chosen,
         blocked=item.blocked,
         notes=(*(notes if item.kind is Kind.CREATE else ()), *(_along(a, home) for a in along)),
-        changes=tuple(changes(item.source)) if item.source else (),
+        changes=tuple(changes(item.source, names)) if item.source else (),
         obstacles=tuple(o.sentence for o in item.obstacles),
     )
 
@@ -123,19 +130,21 @@ def _along(item: Item, home: str) -> str:
     return f"Payment of {money(item.amount, item.currency, home=home)}{into}{on}"
 
 
-def changes(source: Overridden) -> list[Change]:
+def changes(source: Overridden, names: Mapping[str, str]) -> list[Change]:
     """Xero's value becomes ours, field by field."""
-    return told(source.theirs, source.ours, source.currency)
+    return told(source.theirs, source.ours, source.currency, names)
 
 
-def told(old: Mapping[str, object], new: Mapping[str, object], currency: str) -> list[Change]:
+def told(
+    old: Mapping[str, object], new: Mapping[str, object], currency: str, names: Mapping[str, str]
+) -> list[Change]:
     """What differs between two versions of one unit, in words."""
     fields = [
         {"field": name, "old": old.get(name), "new": new.get(name)}
         for name in new
         if old.get(name) != new.get(name)
     ]
-    found, more = told_changes(fields, currency, {})
+    found, more = told_changes(fields, currency, names)
     return [*found, Change("And", "", counted(more, "more change"))] if more else found
 
 

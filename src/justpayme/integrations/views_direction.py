@@ -14,7 +14,7 @@ from justpayme.accounts.access import BusinessRequest, manage_required, member_r
 from justpayme.accounts.security_log import address_of
 from justpayme.bills.actions import Refused
 from justpayme.core.errors import CATALOGUE, Problem
-from justpayme.integrations import actions, defaults, direction, shown, shown_plan
+from justpayme.integrations import actions, defaults, direction, queries, shown, shown_plan
 from justpayme.integrations.actions import NotPossible
 from justpayme.integrations.forms import DefaultsForm, DirectionForm
 from justpayme.integrations.plan import AT_ONCE, Plan, difference, tickable, ticked
@@ -150,11 +150,13 @@ def _preview_page(
     last = max(1, -(-len(order) // ROWS_A_PAGE))
     page = min(max(1, wanted), last)
     part = order[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE]
+    units = (unit for i in part if i.source for unit in (i.source.ours, i.source.theirs))
+    names = queries.contact_names(request.business, units)
     context = {
         "connection": connection,
         "plan": plan,
         "figures": shown_plan.figures(plan, connection.links.count(), connection.currency),
-        "rows": shown_plan.rows(plan, part, connection.currency),
+        "rows": shown_plan.rows(plan, part, connection.currency, names),
         "notice": notice,
         "here": " ".join(item.key for item in part),
         "chosen": " ".join(sorted(ticked(plan))),

@@ -107,7 +107,9 @@ def _conflicts_page(request: BusinessRequest, status: int) -> HttpResponse:
     pk = wanted.organisation.pk if wanted.organisation else None
     found = queries.open_conflicts(request.business, pk)
     rows, older = _part(found, wanted)
-    shown = [shown_lists.conflict(row, now, you=request.user.pk) for row in rows]
+    units = (unit for row in rows for unit in (row.ours, row.theirs))
+    names = queries.contact_names(request.business, units)
+    shown = [shown_lists.conflict(row, now, you=request.user.pk, names=names) for row in rows]
     context = _context(request, wanted, "integrations:conflicts", older) | {
         "rows": shown,
         "any_sendable": any(not row.why_not for row in shown),
