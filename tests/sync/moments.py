@@ -55,10 +55,10 @@ def sync(xero: Xero, connection: Connection) -> Run | None:
     return runs.run_sync(connection.pk, cause=Run.Cause.SCHEDULE, clock=xero.clock)
 
 
-def quiet(xero: Xero, connection: Connection, *, steps: int = 24) -> None:
+def quiet(xero: Xero, connection: Connection, *, steps: int = 36) -> None:
     """Let time pass until nothing is on its way any more, then look once more at everything."""
     for _ in range(steps):
-        xero.later(0.75)
+        xero.later(0.5)
         xero.late()  # due ones land
         sync(xero, connection)
         moving = OutboxItem.objects.filter(state__in=(State.WAITING, *IN_FLIGHT))

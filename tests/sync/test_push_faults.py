@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from tests.fixtures.xero import NOW, Xero
 from tests.sync.given import bill_of, edit, invoice_of, open_bill, open_bills, pay, push, unpay
-from tests.sync.moments import judge, new_process, once_more, quiet
+from tests.sync.hands import undone
+from tests.sync.moments import judge, new_process, once_more, quiet, sync
 
 from justpayme.bills.models import Bill, Payment
 from justpayme.sync import outbox, runs
@@ -143,6 +144,24 @@ def test_every_fault_of_a_write_ends_in_exactly_once(
                     raise AssertionError(f"{name}: {error}") from error
 
 
+@pytest.mark.parametrize("kind", ["pay", "create", "contact"])
+def test_a_repetition_that_xero_limits_proves_nothing_of_the_first_try(
+    xero: Xero, two_way: Connection, kind: str
+) -> None:
+    """The first lands 90 s late; the second is answered 429. It must not be sent anew."""
+    begin, where = KINDS[kind]
+    check = begin(xero, two_way)
+    xero.fault("late", count=1, parameters={"seconds": 90}, **where)
+    push(xero, two_way)
+    xero.fault("limit_minute", count=1, parameters={"retry_after": "10"}, **where)
+    xero.clock.advance(20)
+    sync(xero, two_way)
+    xero.clock.advance(15)
+    quiet(xero, two_way)
+    check()
+    judge(xero, two_way)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_expired_token_is_refreshed_and_the_same_bytes_leave_once_more(
     xero: Xero, two_way: Connection, kind: str
@@ -187,3 +206,34 @@ def test_a_missing_permission_to_write_does_not_end_the_reading(
     quiet(xero, two_way)
     bill.refresh_from_db()
     assert bill.paid == 10
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_backup_that_is_taken_back_posts_nothing_twice(
+    xero: Xero, two_way: Connection, kind: str
+) -> None:
+    """I-53: our books are those of before the sending, Xero's are not."""
+    begin, _ = KINDS[kind]
+    check = begin(xero, two_way)
+    with undone():
+        assert push(xero, two_way).state == Run.State.DONE
+        new_process()
+    quiet(xero, two_way)
+    for item in OutboxItem.objects.filter(kind=OutboxItem.Kind.CONTACT, state=State.PARKED):
+        outbox.decide_contact(item, item.detail["contacts"][0]["id"], None, NOW)
+    quiet(xero, two_way)
+    check()
+    judge(xero, two_way)
+
+
+def test_an_edit_that_nobody_would_send_is_sent_once_xero_speaks_of_the_bill(
+    xero: Xero, two_way: Connection
+) -> None:
+    """I-27: whatever became of its intention."""
+    bill = open_bill(two_way)
+    edit(bill, reference="mine")
+    OutboxItem.objects.all().delete()
+    xero.act("edit-invoice", invoice=bill.number, url="https://x.test/theirs")
+    quiet(xero, two_way)
+    assert invoice_of(xero, bill).reference == "mine"
+    judge(xero, two_way)

@@ -77,13 +77,15 @@ def test_an_edit_and_a_sync_of_the_same_bill_do_not_deadlock(
     """The person has locked her bill, the sync waits for it, and she adds what shall be sent."""
     bill = open_bill(two_way)
     xero.act("edit-invoice", invoice=bill.number, url="https://x.test/theirs")
-    pulling = Beside(lambda: sync(xero, two_way))
+    pulled: list[Run | None] = []
+    pulling = Beside(lambda: pulled.append(sync(xero, two_way)))
     with transaction.atomic():
         Link.objects.select_for_update().get(bill=bill)
         pulling.start()
         until(somebody_waits)
         edit(bill, reference="ours")
     pulling.ended()
+    assert [(run.state, run.error_text) for run in pulled if run] == [(Run.State.DONE, "")]
     quiet(xero, two_way)
     bill.refresh_from_db()
     assert (bill.reference, bill.url) == ("ours", "https://x.test/theirs")

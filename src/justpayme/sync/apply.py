@@ -154,6 +154,9 @@ def apply_contacts(
             for c in contacts
         ]
         remember(connection, Record.Kind.CONTACT, said)
+        numbers = {c.contact_number or "": c.contact_id.lower() for c in contacts}
+        if sent := intentions.adopt_contacts(connection, numbers, now):
+            Run.objects.filter(pk=run.pk).update(sent=F("sent") + sent)
         clients.update(connection, values, customers, merged, run.pk, now)
         move(connection, endpoint, position)
 

@@ -8,13 +8,15 @@ the number of a new invoice (I-13, merge row 13).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+
+from django.db.models import Q
 
 from justpayme.core.bill import BillFields, PaidFields, Status
 from justpayme.core.merge import Merge, arrived
 from justpayme.core.outbox import has_marker
-from justpayme.sync import bulk, conflicts, outbox
+from justpayme.sync import bulk, clients, conflicts, outbox
 from justpayme.sync.bulk import LinkRow
 from justpayme.sync.models import IN_FLIGHT, OPEN, Connection, Link, OutboxItem
 from justpayme.sync.outbox import Kind, State
@@ -130,19 +132,29 @@ def follow(
             outbox.end(item, State.SUPERSEDED if decision.conflicts else State.DONE, "", now)
 
 
+def adopt_contacts(connection: Connection, ids: Mapping[str, str], now: datetime) -> int:
+    """Link clients with the contacts that were made for them (ContactNumber -> id), before
+    anybody takes these for new clients; how many had left without an answer."""
+    items = OutboxItem.objects.filter(
+        connection=connection,
+        kind=Kind.CONTACT,
+        marker__in=ids.keys() - {""},
+        state__in=(*OPEN, State.CANCELLED),
+        client__link__isnull=True,
+    )
+    left = 0
+    for item in items.select_related("client", "connection"):
+        left += item.state in IN_FLIGHT
+        outbox.link_client(item, ids[item.marker], now)
+    return left
+
+
 def adopt_creations(connection: Connection, rows: Sequence[LinkRow], now: datetime) -> None:
     """Link bills under way to Xero with their new invoices, if these are among the rows: or a
     lost answer would make a second bill of each (I-3). What was sent is their base. Those that
-    had left when the connection ended count too."""
-    left = OutboxItem.objects.filter(
-        connection=connection,
-        kind=Kind.CREATE,
-        state__in=(*_LEFT, State.CANCELLED),
-        sent__isnull=False,
-        bill__link__isnull=True,
-    )
-    items = list(left.order_by("-id"))
-    for item in items:
+    had left when the connection ended count too; and those that wait, for they may have left
+    before a backup was taken back (I-53)."""
+    for item in _creations(connection, rows):
         row = next((row for row in rows if _is_of(item, row)), None)
         if row is None:
             continue
@@ -153,6 +165,24 @@ def adopt_creations(connection: Connection, rows: Sequence[LinkRow], now: dateti
             _link(item, row, now)
 
 
+def _creations(connection: Connection, rows: Sequence[LinkRow]) -> list[OutboxItem]:
+    """Items that may have made one of these invoices, each with what it sent or would send."""
+    left = Q(state__in=(*_LEFT, State.CANCELLED), sent__isnull=False)
+    waits = Q(
+        state__in=(State.WAITING, State.PARKED, State.REFUSED),
+        bill__number__in={row.fields.number for row in rows} - {""},
+    )
+    found = OutboxItem.objects.filter(
+        left | waits, connection=connection, kind=Kind.CREATE, bill__link__isnull=True
+    )
+    items = list(found.select_related("bill__client__link").order_by("-id"))
+    for item in items:
+        if item.sent is None and item.bill is not None:
+            contact = clients.contact_id_of(item.bill.client)
+            item.sent = bulk.plain_of(item.bill.fields(contact_id=contact))
+    return items
+
+
 def _is_of(item: OutboxItem, row: LinkRow) -> bool:
     """Is this the invoice that the item made? Its id says so, or number and content do."""
     if item.remote_id:
@@ -161,7 +191,7 @@ def _is_of(item: OutboxItem, row: LinkRow) -> bool:
         return False  # it was there before we sent ours
     sent = bulk.base_of(item.sent or {})
     same = arrived(row.fields, sent, _SAME_INVOICE) == frozenset(_SAME_INVOICE)
-    return same and row.fields.currency == sent.currency
+    return same and bool(sent.number) and row.fields.currency == sent.currency
 
 
 def _link(item: OutboxItem, row: LinkRow, now: datetime) -> None:

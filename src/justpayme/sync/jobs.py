@@ -19,7 +19,7 @@ from justpayme.accounts.models import User
 from justpayme.sync import ending, lost, outbox, runs, tokens
 from justpayme.sync.clock import RealClock
 from justpayme.sync.doorbell import TASK, defer
-from justpayme.sync.models import Connection, Meter, OAuthState, Run
+from justpayme.sync.models import Connection, Meter, OAuthState, Run, Shipment
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +70,7 @@ def tidy(timestamp: int) -> None:
     """Delete what nobody needs any more; seal again what an older key sealed."""
     now = datetime.now(UTC)
     Meter.objects.filter(minute__lt=now - METERS_KEPT).delete()
+    Shipment.objects.filter(items__isnull=True, last_sent_at__lt=now - METERS_KEPT).delete()
     OAuthState.objects.filter(created_at__lt=now - STATES_KEPT).delete()
     tokens.rotate_keys()
     forget_failed_jobs()

@@ -164,9 +164,11 @@ def contacts_like(connection: Connection, client: Client) -> list[dict[str, Any]
     like = Q(data__plain_name=plain(client.name))
     if client.email:
         like |= Q(data__email__iexact=client.email)
-    linked = ClientLink.objects.filter(connection=connection).values_list("contact_id", flat=True)
-    taken = {str(contact) for contact in linked}
     rows = Record.objects.filter(like, connection=connection, kind=Record.Kind.CONTACT)
+    linked = ClientLink.objects.filter(
+        connection=connection, contact_id__in=list(rows.values_list("remote_id", flat=True))
+    )
+    taken = {str(contact) for contact in linked.values_list("contact_id", flat=True)}
     found = [
         {
             "id": remote_id,

@@ -83,7 +83,7 @@ class Push(Sending):
     def _read_first(self, kind: str, items: Sequence[OutboxItem]) -> None:
         """See what Xero says now, as shortly before the write as can be (I-30)."""
         if kind == Kind.CREATE:
-            search.numbers_in_use(self.run, self.client, items, self.clock.now())
+            search.numbers_in_use(self, items)
         elif kind != Kind.CONTACT:
             self.pull.read_again(search.invoice_ids(items))
 

@@ -14,11 +14,10 @@ from django.db import transaction
 from justpayme.core.outbox import Found, searched
 from justpayme.sync import outbox, revert
 from justpayme.sync.apply import fence
-from justpayme.sync.models import IN_FLIGHT, Connection, Link, OutboxItem, Run, Shipment
+from justpayme.sync.models import IN_FLIGHT, Connection, Link, OutboxItem, Shipment
 from justpayme.sync.outbox import Kind, State
 from justpayme.sync.under_way import WATCH, Sending, arrived, confirm, lock
 from justpayme.xero import wire
-from justpayme.xero.client import XeroClient
 from justpayme.xero.translate import to_payment
 
 _GONE = ("VOIDED", "DELETED")
@@ -33,18 +32,17 @@ def invoice_ids(items: Iterable[OutboxItem]) -> list[str]:
     return sorted(known | made)
 
 
-def numbers_in_use(
-    run: Run, client: XeroClient, items: Sequence[OutboxItem], now: datetime
-) -> None:
-    """Refuse new invoices whose number Xero has already. What is there is remembered, so that
-    it is never taken for the one we are about to make."""
+def numbers_in_use(sending: Sending, items: Sequence[OutboxItem]) -> None:
+    """Refuse new invoices whose number Xero has already, unless they are ours after all. What is
+    there is remembered, so that it is never taken for the one we are about to make."""
     numbers = {item.pk: item.bill.number for item in items if item.bill is not None}
-    there = [wire.decode(wire.Invoice, raw) for raw in client.invoices_by_number(numbers.values())]
+    raws = sending.client.invoices_by_number(numbers.values())
+    sending.pull.apply_found(raws)
+    there, now = [wire.decode(wire.Invoice, raw) for raw in raws], sending.clock.now()
     with transaction.atomic():
-        fence(run)
-        for item in OutboxItem.objects.select_for_update().filter(
-            pk__in=numbers, state=State.WAITING
-        ):
+        fence(sending.run)
+        waiting = OutboxItem.objects.select_for_update(of=("self",))
+        for item in waiting.filter(pk__in=numbers, state=State.WAITING, bill__link__isnull=True):
             same = [i for i in there if _same_number(i, numbers[item.pk])]
             if any(i.status not in _GONE for i in same):
                 outbox.end(item, State.REFUSED, "number_in_use", now)
