@@ -28,7 +28,10 @@ from justpayme.bills.models import Bill, Payment
 from justpayme.core.bill import Status
 from justpayme.integrations import actions, direction
 from justpayme.sync import jobs, outbox
-from justpayme.sync.models import Conflict, Connection, Link, OutboxItem, Run
+from justpayme.sync.models import ClientLink, Conflict, Connection, Link, OutboxItem, Run
+from justpayme.xero.answer import Answer
+from justpayme.xero.client import XeroClient
+from justpayme.xero.outgoing import Request
 
 pytestmark = pytest.mark.django_db
 State, Kind = OutboxItem.State, OutboxItem.Kind
@@ -158,8 +161,6 @@ def test_an_edit_of_a_new_bill_that_waits_for_its_client_goes_with_it(
     name = next(c.name for c in xero.ledger().contacts.rows.values() if c.name != known.name)
     bill.client.name = name
     bill.client.save()
-    from justpayme.sync.models import ClientLink
-
     ClientLink.objects.filter(client__name=name).exclude(client=bill.client).delete()
     outbox.enqueue_create(bill, two_way, None, NOW)
     push(xero, two_way)
@@ -330,6 +331,29 @@ def test_one_directional_before_a_send_sends_nothing_and_is_no_failure(
     judge(xero, two_way)
 
 
+def test_one_directional_between_the_claim_and_the_first_byte(
+    xero: Xero, two_way: Connection, owner: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I-36: it was committed that it leaves, and it does not; nor does it wait for ever."""
+    bill = open_bill(two_way)
+    edit(bill, reference="one")
+    real = XeroClient.send
+
+    def late(client: XeroClient, request: Request, *, key: str) -> Answer:
+        one_way(xero, two_way, owner)
+        return real(client, request, key=key)
+
+    monkeypatch.setattr(XeroClient, "send", late)
+    xero.reset_log()
+    run = push(xero, two_way)
+    assert (run.state, run.error_code) == (Run.State.DONE, "")
+    assert sent_calls(xero) == []
+    assert item_of(bill).state == State.CANCELLED
+    assert [c.ours for c in Conflict.objects.all()] == [{"reference": "one"}]
+    quiet(xero, two_way)
+    judge(xero, two_way)
+
+
 def test_one_directional_while_a_request_is_under_way_lets_that_one_finish(
     xero: Xero, two_way: Connection, wire: Wire, owner: Membership
 ) -> None:
@@ -383,8 +407,6 @@ def test_a_disconnect_during_a_push_is_the_last_call_and_doubles_nothing_on_retu
     """I-37, I-38: what left may have arrived; on return it is known by its marker or number."""
     monkeypatch.setattr("justpayme.integrations.actions.RUN_ENDS_WITHIN", 0)
     paid, new = open_bill(two_way), bill_of(two_way, number="NEW-9", client="Bright Ltd")
-    client = OutboxItem.objects.none()
-    assert not client.exists()
     outbox.enqueue_create(new, two_way, None, NOW)
     push(xero, two_way)
     fresh = bill_of(two_way, number="NEW-10", client="Bright Two Ltd")
