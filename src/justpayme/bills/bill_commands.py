@@ -324,9 +324,8 @@ def _client(member: Membership, text: str) -> Client:
 def _tell(options: Namespace, bill: Bill) -> int:
     """The bill as it is now."""
     books = open_books(bill.business, timezone.now())
-    rows = present.with_sync(books.bills()).prefetch_related("lines", "payments")
-    row = rows.get(pk=bill.pk)
-    told = present.bill_out(row, books)
+    row = present.with_everything(books.bills()).get(pk=bill.pk)
+    (told,) = present.bill_outs([row], books)
     say(options, told, "\n".join(_words(row, told)))
     return OK
 

@@ -130,12 +130,16 @@ def _xero(request: BusinessRequest, books: Books, detail: BillDetail) -> dict[st
     may_change = request.membership.may_change
     panel = shown_bill.xero_panel(detail, books.now, may_change)
     names = queries.contact_names(books, shown_way.clash_contacts(detail))
+    troubles = shown_way.troubles(detail, books, panel.open_url)
+    clashes = shown_way.clashes(detail, books, names, request.user.pk or 0)
+    question = shown_way.question(detail, books)
     return {
         "panel": panel,
-        "troubles": shown_way.troubles(detail, books, panel.open_url),
+        "troubles": troubles,
         "leaving": shown_way.leaving(detail, books, request.user.pk or 0),
-        "clashes": shown_way.clashes(detail, books, names, request.user.pk or 0),
-        "question": shown_way.question(detail, books),
+        "clashes": clashes,
+        "question": question,
+        "asks": bool(troubles or clashes or question),
         "may_change": may_change,
         "destinations": _destinations(books, detail) if may_change else [],
     }

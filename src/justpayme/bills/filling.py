@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 from justpayme.accounts.models import Business
 from justpayme.bills import currencies
@@ -27,6 +28,7 @@ from justpayme.sync.models import ClientLink, Connection
 NEVER_EMPTY = ("number", "issued_on", "due_on", "expected_on", "branding_theme")
 """What Xero has no way to make empty from outside, once there is a value."""
 
+_HEAD_TEXTS = ("number", "reference", "branding_theme", "url")
 _HEAD = (
     "number",
     "reference",
@@ -103,12 +105,29 @@ def resolved(
         kept = old.get(given.line_id) if given.line_id else None
         line = _booked(_taxed(given, kept, codes), kept, codes, goes_out=goes_out)
         if goes_out and codes is not None:
-            line = _in_xeros_words(line, entry.tax_mode, codes)
+            line = _in_xeros_words(line, kept, entry.tax_mode, codes)
+        line = replace(
+            line, description=_as_kept(line.description, kept.description if kept else None)
+        )
         found.append(line)
         for name, text in _line_problems(given, line, kept, codes, goes_out=goes_out).items():
             problems[f"lines-{index}-{name}"] = text
     refuse(problems)
-    return replace(entry, lines=tuple(found))
+    texts: dict[str, Any] = {
+        name: _as_kept(getattr(entry, name), getattr(stored, name, None)) for name in _HEAD_TEXTS
+    }
+    return replace(entry, lines=tuple(found), **texts)
+
+
+def _as_kept(text: str, kept: str | None) -> str:
+    """A text without the spaces around it. What a form sends back of Xero's text, spaces around
+    and line ends apart, is no change of it."""
+    plain = _tidy(text)
+    return kept if kept is not None and _tidy(kept) == plain else plain
+
+
+def _tidy(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def _taxed(line: LineEntry, kept: LineEntry | None, codes: Codes | None) -> LineEntry:
@@ -133,9 +152,13 @@ def _booked(
     return replace(line, account_code=kept.account_code if kept else usual)
 
 
-def _in_xeros_words(line: LineEntry, mode: TaxMode, codes: Codes) -> LineEntry:
-    """ "20%" as the organisation's own tax type."""
+def _in_xeros_words(
+    line: LineEntry, kept: LineEntry | None, mode: TaxMode, codes: Codes
+) -> LineEntry:
+    """ "20%" as the organisation's own tax type. A line of words alone has none in Xero."""
     if line.tax_type and not line.tax_type.endswith("%"):
+        return line
+    if kept is not None and numbers_of(kept) == numbers_of(line) and not line.tax_type:
         return line
     if mode is TaxMode.NONE:
         return replace(line, tax_type="")
@@ -208,7 +231,7 @@ def lock_problems(entry: BillEntry, stored: BillEntry, locks: Mapping[str, str])
 
 
 def _news(problems: Problems, entry: BillEntry, stored: BillEntry | None) -> Problems:
-    """Of what came from Xero only the changes are judged: Xero knows bills that we would not."""
+    """Only changes are judged: Xero knows bills that we would not, and some of ours were there."""
     if stored is None:
         return problems
     old = {line.line_id: line for line in stored.lines}
@@ -339,10 +362,10 @@ def take(bill: Bill, entry: BillEntry) -> None:
     if bill.currency != entry.currency:
         bill.rate = None
     bill.client_id, bill.currency, bill.tax_mode = entry.client_id, entry.currency, entry.tax_mode
-    bill.number, bill.reference = entry.number.strip(), entry.reference.strip()
+    bill.number, bill.reference = entry.number, entry.reference
     bill.issued_on, bill.due_on = entry.issued_on, entry.due_on
     bill.expected_on, bill.sent = entry.expected_on, entry.sent
-    bill.branding_theme, bill.url = entry.branding_theme.strip(), entry.url.strip()
+    bill.branding_theme, bill.url = entry.branding_theme, entry.url
 
 
 def take_totals(bill: Bill, totals: Totals) -> None:
@@ -401,7 +424,7 @@ def replace_lines(
             Line(
                 bill=bill,
                 position=position,
-                description=line.description.strip(),
+                description=line.description,
                 quantity=kept.quantity if bare else line.quantity,
                 unit_amount=kept.unit_amount if bare else line.unit_amount,
                 discount_rate=kept.discount_rate if bare else line.discount_rate or None,

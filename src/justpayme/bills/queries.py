@@ -355,19 +355,42 @@ def _in_xero_state(books: Books, state: str) -> Q:
     if state == "conflict":
         return Q(Exists(_conflicts(books).filter(bill=OuterRef("pk"))))
     if state == "waiting":
-        return _has_items(books, (OutboxItem.State.WAITING, *IN_FLIGHT))
+        return _is_waiting(books)
     if state == "attention":
-        return linked(BROKEN) | _has_items(books, RESTING)
+        return linked(BROKEN) | _needs_person(books)
     return linked(IN_USE)
 
 
 RESTING = (OutboxItem.State.PARKED, OutboxItem.State.REFUSED)
 """States of an item that waits for a person."""
 
+CONTACT_NEEDED = "contact_needed"
+"""Why a bill's item rests until its client is a contact: nothing that a person must do to it."""
 
-def _has_items(books: Books, states: Iterable[str]) -> Q:
-    items = OutboxItem.objects.filter(business=books.business, state__in=list(states))
-    return Q(pk__in=items.filter(bill__isnull=False).values("bill_id"))
+_ASKS = "asks"
+
+
+def _needs_person(books: Books) -> Q:
+    """Bills with something that rests, or whose client does."""
+    items = OutboxItem.objects.filter(business=books.business, bill__isnull=False)
+    resting = items.filter(state__in=RESTING).exclude(error_code=CONTACT_NEEDED)
+    asking = _resting_contacts(books).values("client_id")
+    held_up = items.filter(state__in=OPEN, bill__client_id__in=asking)
+    return Q(pk__in=resting.values("bill_id")) | Q(pk__in=held_up.values("bill_id"))
+
+
+def _is_waiting(books: Books) -> Q:
+    """Bills with something that goes out, or is on its way, without anybody's doing."""
+    moving = Q(state__in=(OutboxItem.State.WAITING, *IN_FLIGHT))
+    after = Q(state=OutboxItem.State.PARKED, error_code=CONTACT_NEEDED)
+    items = OutboxItem.objects.filter(moving | after, business=books.business, bill__isnull=False)
+    return Q(pk__in=items.values("bill_id"))
+
+
+def _resting_contacts(books: Books) -> QuerySet[OutboxItem]:
+    """New contacts that Xero refused, or about which a person is asked."""
+    kind = OutboxItem.Kind.CONTACT
+    return OutboxItem.objects.filter(business=books.business, kind=kind, state__in=RESTING)
 
 
 def _conflicts(books: Books) -> QuerySet[Conflict]:
@@ -381,23 +404,32 @@ def on_the_way(books: Books, bill_ids: list[int]) -> dict[int, OnTheWay]:
     items = OutboxItem.objects.filter(
         business=books.business, bill_id__in=bill_ids, state__in=OPEN
     ).order_by()
-    open_ones = _conflicts(books).filter(bill_id__in=bill_ids).order_by()
+    clashes = _conflicts(books).filter(bill_id__in=bill_ids).order_by()
+    contacts = _resting_contacts(books).filter(client__bills__in=bill_ids).order_by()
     rows = items.values_list("bill_id", "state", "error_code", "connection_id").union(
-        open_ones.values_list("bill_id", Value("conflict"), Value(""), "connection_id"), all=True
+        clashes.values_list("bill_id", Value("conflict"), Value(""), "connection_id"),
+        contacts.values_list("client__bills", Value(_ASKS), "error_code", "connection_id"),
+        all=True,
     )
     found: dict[int, list[tuple[str, str, int]]] = {}
     for bill_id, state, code, connection_id in rows:
         found.setdefault(bill_id, []).append((str(state), str(code), connection_id))
-    return {pk: _way(rows) for pk, rows in found.items()}
+    return {pk: _way(rows) for pk, rows in found.items() if pk in set(bill_ids)}
 
 
 def _way(rows: list[tuple[str, str, int]]) -> OnTheWay:
-    states = frozenset(state for state, _, _ in rows)
-    codes = [code for state in reversed(RESTING) for s, code, _ in rows if s == state and code]
+    """`rows`: state, code and organisation of each open item, conflict and resting contact. A
+    contact holds a bill up only if the bill goes out itself."""
+    state = OutboxItem.State
+    own = [row for row in rows if row[0] not in ("conflict", _ASKS)]
+    asks = bool(own) and any(row[0] == _ASKS for row in rows)
+    moving = {state.WAITING if code == CONTACT_NEEDED else s for s, code, _ in own}
+    codes = [code for s in reversed(RESTING) for t, code, _ in own if t == s and code]
+    codes += [code for s, code, _ in rows if asks and s == _ASKS]
     return OnTheWay(
-        states=states - {"conflict"},
-        conflict="conflict" in states,
-        code=codes[0] if codes else "",
+        states=frozenset(map(str, moving | ({state.PARKED} if asks else set()))),
+        conflict=any(s == "conflict" for s, _, _ in rows),
+        code=next((code for code in codes if code and code != CONTACT_NEEDED), ""),
         connection_id=rows[0][2],
     )
 
@@ -527,15 +559,17 @@ def _open_conflicts(books: Books, bill: Bill) -> list[Conflict]:
 
 
 def _way_of(items: list[OutboxItem], conflicts: list[Conflict]) -> OnTheWay:
-    """A client's contact counts only where it waits for a person, and its bill with it."""
     rows = [
-        (item.state, item.error_code, item.connection_id)
+        (
+            item.state if item.kind != OutboxItem.Kind.CONTACT else _ASKS,
+            item.error_code,
+            item.connection_id,
+        )
         for item in items
         if item.kind != OutboxItem.Kind.CONTACT or item.state in RESTING
     ]
     rows += [("conflict", "", conflict.connection_id) for conflict in conflicts]
-    of_bill = any(item.bill_id for item in items) or conflicts
-    return _way(rows) if rows and of_bill else NOTHING
+    return _way(rows) if rows else NOTHING
 
 
 _NEWEST = (Key("at", paging.instant, descending=True), _ID_DOWN)

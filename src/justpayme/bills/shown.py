@@ -124,8 +124,6 @@ def way_note(way: OnTheWay) -> str:
     state = OutboxItem.State
     if way.code in CATALOGUE:
         return CATALOGUE[way.code].sentence
-    if way.code == "contact_needed":
-        return "Its client is not in Xero yet."
     if way.conflict:
         return "Your value is kept"
     if state.UNSURE in way.states:

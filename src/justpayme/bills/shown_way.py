@@ -14,7 +14,7 @@ from typing import Any
 from django.urls import reverse
 
 from justpayme.bills.models import Payment
-from justpayme.bills.queries import BillDetail, Books
+from justpayme.bills.queries import CONTACT_NEEDED, BillDetail, Books
 from justpayme.bills.told import Change, contact_ids, told_changes
 from justpayme.core.badge import BADGES, Badge
 from justpayme.core.errors import CATALOGUE, Entry, told
@@ -62,12 +62,11 @@ class Trouble:
 
 def troubles(detail: BillDetail, books: Books, open_url: str) -> list[Trouble]:
     """What Xero refused or what waits for a person, oldest first."""
-    asks = {item.client_id for item in detail.items if _asks(item)}
     return [
         _trouble(item, detail, books, open_url)
         for item in detail.items
         if item.state in (State.REFUSED, State.PARKED) and not _asks(item)
-        if not (asks and item.error_code == "contact_needed")
+        if item.error_code != CONTACT_NEEDED
     ]
 
 
@@ -86,9 +85,9 @@ def _trouble(item: OutboxItem, detail: BillDetail, books: Books, open_url: str) 
         tone="bad" if refused else "warn",
         icon="stop" if refused else "warn",
         title=f"Xero refused {what}" if refused and said else f"{_start(what)} can’t go to Xero",
-        sentence=told(entry.code, item.error_text) if entry else "Its client is not in Xero yet.",
+        sentence=told(entry.code, item.error_text) if entry else "It waits for a decision.",
         said=said,
-        remedy=entry.remedy if entry else "It follows as soon as the client is there.",
+        remedy=entry.remedy if entry else "Try it again.",
         since=_when(item.error_at or item.created_at, item.connection_id, books),
         fixes=_fixes(item, entry, detail, open_url),
     )
@@ -166,6 +165,7 @@ class Leaving:
     badge: Badge
     since: Moment
     by: str
+    after: str = ""
 
 
 def leaving(detail: BillDetail, books: Books, reader_id: int) -> list[Leaving]:
@@ -173,12 +173,14 @@ def leaving(detail: BillDetail, books: Books, reader_id: int) -> list[Leaving]:
     return [
         Leaving(
             what=_start(_what(item, detail)),
-            badge=BADGES[BADGE_OF[State(item.state)]],
+            badge=BADGES["waiting" if item.error_code else BADGE_OF[State(item.state)]],
             since=_when(item.created_at, item.connection_id, books),
             by=_by(item.by, reader_id),
+            after="as soon as its client is there" if item.error_code else "",
         )
         for item in detail.items
         if item.state in (State.WAITING, State.SENDING, State.UNSURE)
+        or item.error_code == CONTACT_NEEDED
     ]
 
 
