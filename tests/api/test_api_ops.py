@@ -19,7 +19,7 @@ from tests.api.given import Caller, make_connection, make_run
 from justpayme.accounts.models import Business
 from justpayme.api import ops
 from justpayme.bills.models import Bill
-from justpayme.sync.models import Connection, Meter
+from justpayme.sync.models import OPEN, Conflict, Connection, Meter, OutboxItem
 
 
 @contextmanager
@@ -184,6 +184,51 @@ def test_figures_agree_with_the_tables(business: Business, connection: Connectio
     assert found["justpayme_connections", (("state", "live"),)] == 1
     assert found["justpayme_jobs", (("status", "todo"),)] == 0
     assert found["justpayme_database_up", ()] == 1
+
+
+def put_in_outbox(bill: Bill, connection: Connection, state: str, minutes: int) -> None:
+    """A payment that a person recorded so many minutes ago."""
+    OutboxItem.objects.create(
+        business=bill.business,
+        connection=connection,
+        bill=bill,
+        kind=OutboxItem.Kind.PAY,
+        state=state,
+        created_at=timezone.now() - timedelta(minutes=minutes),
+    )
+
+
+def test_what_has_not_reached_xero_is_counted_by_state_with_the_age_of_the_oldest(
+    bill: Bill, connection: Connection
+) -> None:
+    for minutes in (3, 10):
+        put_in_outbox(bill, connection, "waiting", minutes)
+    put_in_outbox(bill, connection, "unsure", 30)
+    put_in_outbox(bill, connection, "refused", 90)
+    put_in_outbox(bill, connection, "done", 1000)
+    found = samples()
+    counts = {state: found["justpayme_outbox_items", (("state", state),)] for state in OPEN}
+    assert counts == {"waiting": 2, "parked": 0, "sending": 0, "unsure": 1, "refused": 1}
+    ages = {s: found["justpayme_outbox_oldest_seconds", (("state", s),)] // 60 for s in OPEN}
+    assert ages == {"waiting": 10, "parked": 0, "sending": 0, "unsure": 30, "refused": 90}
+    assert ("justpayme_outbox_items", (("state", "done"),)) not in found
+
+
+def test_overridden_values_that_nobody_decided_about_are_counted(
+    bill: Bill, connection: Connection
+) -> None:
+    for unit, state in (("number", "open"), ("due_on", "open"), ("lines", "kept")):
+        Conflict.objects.create(
+            business=bill.business,
+            connection=connection,
+            bill=bill,
+            unit=unit,
+            ours={},
+            theirs={},
+            at=timezone.now(),
+            state=state,
+        )
+    assert samples()["justpayme_conflicts_open", ()] == 2
 
 
 def test_metrics_name_no_person_business_or_organisation(

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import Error, connection
-from django.db.models import Count, Sum
+from django.db.models import Count, Min, Sum
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
 from prometheus_client.core import GaugeHistogramMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from justpayme.sync.models import Connection, Meter, Run
+from justpayme.sync.models import OPEN, Conflict, Connection, Meter, OutboxItem, Run
 from justpayme.xero.limits import PER_DAY
 
 REGISTRY = CollectorRegistry()
@@ -57,7 +57,8 @@ class FromTables(Collector):
     def collect(self) -> Iterable[Metric]:
         """The families, read in a handful of small queries."""
         try:
-            families = [*_runs(), *_calls(), *_queue(), *_freshness(timezone.now())]
+            now = timezone.now()
+            families = [*_runs(), *_calls(now), *_queue(), *_outbox(now), *_freshness(now)]
         except Error:
             families = []
         up = GaugeMetricFamily("justpayme_database_up", "1 if the database answered this scrape.")
@@ -81,8 +82,8 @@ def _runs() -> Iterable[Metric]:
     return [family, drift]
 
 
-def _calls() -> Iterable[Metric]:
-    used = _calls_of_a_day(timezone.now())
+def _calls(now: datetime) -> Iterable[Metric]:
+    used = _calls_of_a_day(now)
     calls = GaugeMetricFamily("justpayme_xero_calls_day", "Calls to Xero in the last 24 hours.")
     calls.add_metric([], sum(used.values()))
     live = Connection.objects.filter(state=Connection.State.LIVE)
@@ -118,6 +119,32 @@ def _queue() -> Iterable[Metric]:
     for status in ("todo", "doing"):
         family.add_metric([status], counts.get(status, 0))
     return [family]
+
+
+def _outbox(now: datetime) -> Iterable[Metric]:
+    """What has not reached Xero yet, and how long ago a person made the oldest of it."""
+    found = OutboxItem.objects.filter(state__in=OPEN).values_list("state")
+    rows = found.annotate(Count("id"), Min("created_at"))
+    open_items = {state: (number, oldest) for state, number, oldest in rows}
+    items = GaugeMetricFamily(
+        "justpayme_outbox_items",
+        "Changes that are not settled in Xero, by state.",
+        labels=["state"],
+    )
+    ages = GaugeMetricFamily(
+        "justpayme_outbox_oldest_seconds",
+        "Seconds since the oldest of these changes was made.",
+        labels=["state"],
+    )
+    for state in OPEN:
+        number, oldest = open_items.get(state, (0, now))
+        items.add_metric([state], number)
+        ages.add_metric([state], max(0.0, (now - oldest).total_seconds()))
+    conflicts = GaugeMetricFamily(
+        "justpayme_conflicts_open", "Values that Xero overrode and nobody has decided about."
+    )
+    conflicts.add_metric([], Conflict.objects.filter(state=Conflict.State.OPEN).count())
+    return [items, ages, conflicts]
 
 
 def _freshness(now: datetime) -> Iterable[Metric]:
