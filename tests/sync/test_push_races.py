@@ -29,6 +29,7 @@ from justpayme.core.bill import Status
 from justpayme.integrations import actions, direction
 from justpayme.sync import jobs, outbox
 from justpayme.sync.models import ClientLink, Conflict, Connection, Link, OutboxItem, Run
+from justpayme.xero import outgoing
 from justpayme.xero.answer import Answer
 from justpayme.xero.client import XeroClient
 from justpayme.xero.outgoing import Request
@@ -473,3 +474,27 @@ def test_a_new_bill_whose_request_was_under_way_at_the_disconnect_is_one_on_retu
     assert Bill.objects.filter(number="NEW-11").count() == 1
     assert Link.objects.filter(bill=bill).exists()
     judge(xero, again)
+
+
+@pytest.mark.parametrize("fault", ["limit_minute", "limit_day", "refused", "unreadable"])
+def test_an_edit_while_the_one_before_is_sent_back_overtakes_it(
+    xero: Xero, two_way: Connection, wire: Wire, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One change waits of a bill, whatever became of the request before it."""
+    bill, other = open_bills(two_way)[:2]
+    was = bill.number
+    edit(bill, number=other.number if fault == "refused" else "N-1")
+    edit(other, reference="with it")
+    once(wire, lambda: edit(Bill.objects.get(pk=bill.pk), number=was, reference="later"))
+    if fault == "unreadable":
+        real = outgoing._plain
+        monkeypatch.setattr(outgoing, "_plain", lambda v: {} if v == "N-1" else real(v))
+    elif fault != "refused":
+        rule = {"parameters": {"retry_after": "60"}}
+        xero.fault(fault, method="POST", path="/invoices", count=1, **rule)
+    push(xero, two_way)
+    quiet(xero, two_way)
+    assert not Run.objects.filter(error_code="internal").exists()
+    assert (invoice_of(xero, bill).number, invoice_of(xero, bill).reference) == (was, "later")
+    assert not OutboxItem.objects.filter(state=State.REFUSED).exists()
+    judge(xero, two_way)

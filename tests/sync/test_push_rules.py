@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -564,4 +564,40 @@ def test_many_changes_keep_to_the_minute_limit_without_a_failure(
     assert (run.state, run.sent) == (Run.State.DONE, 30)
     assert xero.counts()["limited"] == 0
     assert again(bill).paid == 30
+    judge(xero, two_way)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"currency": "EUR", "rate": None},
+        {"issued_on": date(2026, 11, 3), "due_on": date(2027, 2, 28)},
+        {"expected_on": date(2027, 1, 2)},
+        {"sent": True},
+        {"number": "N 1'2"},
+        {"reference": ""},
+        {"url": ""},
+        {"tax_mode": "inclusive"},
+    ],
+    ids=lambda values: "-".join(values),
+)
+def test_every_field_of_the_header_arrives_alone(
+    xero: Xero, two_way: Connection, values: dict[str, Any]
+) -> None:
+    """I-21: nothing else of the invoice says anything else afterwards, but its sums."""
+    bill = open_bill(two_way)
+    before = invoice_of(xero, bill)
+    edit(bill, **values)
+    xero.reset_log()
+    push(xero, two_way)
+    found = item_of(bill)
+    assert (found.state, found.error_text) == (State.DONE, "")
+    assert not Conflict.objects.exists()
+    again(bill)
+    assert {name: getattr(bill, name) for name in values if name != "rate"} == {
+        name: value for name, value in values.items() if name != "rate"
+    }
+    after = invoice_of(xero, bill)
+    assert (after.contact_id, after.status) == (before.contact_id, before.status)
+    assert [x.id for x in after.lines] == [x.id for x in before.lines]
     judge(xero, two_way)

@@ -112,13 +112,28 @@ def enqueue_unpay(
     doorbell.request_push(connection=connection, by=by)
 
 
-def was_taken_back(item: OutboxItem, now: datetime) -> bool:
-    """Was a payment that is not in Xero after all taken back here while it was under way? Then
-    there is nothing to record, and what was to delete it is over."""
-    back = OutboxItem.objects.filter(
-        bill=item.bill, kind=Kind.UNPAY, marker=item.marker, state__in=_BEFORE_LEAVING
-    )
-    return bool(back.exclude(marker="").update(state=State.SUPERSEDED, settled_at=now))
+def send_anew(item: OutboxItem, now: datetime) -> None:
+    """What left is not in Xero: it waits again, unless something overtook it meanwhile."""
+    if is_overtaken(item, now):
+        end(item, State.SUPERSEDED, "", now)
+        return
+    item.state, item.shipment, item.sent, item.sent_units = State.WAITING, None, None, []
+    item.not_before = None
+    item.save()
+
+
+def is_overtaken(item: OutboxItem, now: datetime) -> bool:
+    """Has a person done something since that makes it needless to send this at all? A later
+    edit carries everything; one of a bill that was never made makes it. A payment that was taken
+    back needs neither recording nor deleting."""
+    since = OutboxItem.objects.filter(bill=item.bill, pk__gt=item.pk)
+    if item.kind == Kind.PAY:
+        back = since.filter(kind=Kind.UNPAY, marker=item.marker, state__in=_BEFORE_LEAVING)
+        return bool(back.update(state=State.SUPERSEDED, settled_at=now))
+    edits = since.filter(kind__in=_CHANGES, state__in=(State.WAITING, State.PARKED))
+    if item.kind == Kind.CREATE:
+        return bool(edits.update(kind=Kind.CREATE))
+    return item.kind == Kind.UPDATE and edits.exists()
 
 
 def _recording_of(bill: Bill, paid: PaidFields) -> OutboxItem | None:

@@ -141,13 +141,7 @@ class Push(Sending):
             connections = Connection.objects.select_for_update(no_key=True)
             connection = connections.get(pk=self.run.connection_id)
             for item in lock(shipment.items.all(), states=(State.SENDING,)):
-                item.state, item.shipment, item.sent, item.sent_units = (
-                    State.WAITING,
-                    None,
-                    None,
-                    [],
-                )
-                item.save()
+                outbox.send_anew(item, now)
                 if connection.direction == Connection.Direction.ONE:
                     revert.give_up(item, now)
         WATCH.forget(shipment.pk)
@@ -265,15 +259,14 @@ def _refuse_all(items: Sequence[OutboxItem], problem: Problem | None, now: datet
     for item in items:
         if len(items) > 1:
             item.detail = item.detail | {"alone": True}
-            item.state, item.shipment, item.sent, item.sent_units = State.WAITING, None, None, []
-            item.save()
+            outbox.send_anew(item, now)
         else:
             found = problem or Problem("refused_by_xero")
             _refuse(item, found.code, now, found.detail)
 
 
 def _refuse(item: OutboxItem, code: str, now: datetime, text: str) -> None:
-    if item.kind == Kind.PAY and outbox.was_taken_back(item, now):
+    if outbox.is_overtaken(item, now):
         outbox.end(item, State.SUPERSEDED, "", now)
     else:
         outbox.end(item, State.REFUSED, code, now, text)

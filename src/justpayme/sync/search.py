@@ -124,27 +124,8 @@ def _again(connection: Connection, item: OutboxItem, now: datetime) -> None:
     if not connection.is_two_way:
         revert.give_up(item, now)
         return
-    if _is_overtaken(item, now):
-        outbox.end(item, State.SUPERSEDED, "", now)
-        return
-    item.state, item.shipment, item.sent, item.sent_units = State.WAITING, None, None, []
     item.detail = {k: v for k, v in item.detail.items() if k != "confirmed"}
-    item.not_before = None
-    item.save()
-
-
-def _is_overtaken(item: OutboxItem, now: datetime) -> bool:
-    """Has a person done something since that makes it needless to send this once more?"""
-    since = OutboxItem.objects.filter(bill=item.bill, state__in=_WAITS)
-    if item.kind == Kind.PAY:
-        return outbox.was_taken_back(item, now)
-    edits = since.filter(kind__in=(Kind.UPDATE, Kind.CREATE))
-    if item.kind == Kind.CREATE:  # an edit of what was never made makes it
-        return bool(edits.update(kind=Kind.CREATE))
-    return item.kind == Kind.UPDATE and edits.exists()
-
-
-_WAITS = (State.WAITING, State.PARKED)
+    outbox.send_anew(item, now)
 
 
 def _still(items: Sequence[OutboxItem]) -> list[OutboxItem]:
