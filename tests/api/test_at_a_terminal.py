@@ -142,7 +142,7 @@ def test_a_bill_goes_to_xero_is_paid_and_paid_back(
 ) -> None:
     bill = bill_of(two_way, number="CLI-1", client="Zoë & Co")
     sent = terminal.json("bill", "send-to-xero", "CLI-1", *BOB, *here)
-    assert [item["kind"] for item in sent["sync"]["items"]] == ["create"]
+    assert [item["kind"] for item in sent["sync"]["items"]] == ["contact", "create"]
     drain(xero, two_way)
     pay = ("bill", "pay", "CLI-1", "--amount", "20.00", "--on", "2026-11-22", *BOB, *here)
     told = terminal.json(*pay)

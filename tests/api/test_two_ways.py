@@ -6,10 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.api.given import HOSTILE, Caller, error_of
+from tests.api.given import HOSTILE, Caller, error_of, make_bill, make_client
 from tests.fixtures.xero import Xero
 from tests.sync.given import bill_of, edit, invoice_of, open_bill, push, sent_calls
 
+from justpayme.accounts.models import Business
 from justpayme.bills.models import Bill, Client, Payment
 from justpayme.sync import outbox, runs
 from justpayme.sync.models import Conflict, Connection, OutboxItem, Run
@@ -105,8 +106,16 @@ def test_a_bill_made_here_becomes_an_invoice_too(
 
 
 def test_an_organisation_of_another_business_is_not_there(
-    two_way: Connection, as_charlie: Caller
+    two_way: Connection, as_charlie: Caller, other_business: Business
 ) -> None:
+    theirs = make_bill(make_client(other_business), status="draft")
+    body = {"organisation_id": two_way.pk}
+    refused = as_charlie.send("POST", f"/bills/{theirs.pk}/send-to-xero", body)
+    assert "organisation_id" in error_of(refused, 422)["fields"]
+    line = {"description": "x", "unit_amount": "1"}
+    new = {"client_id": theirs.client_id, "currency": "GBP", "issued_on": DAY, "lines": [line]}
+    refused = as_charlie.send("POST", "/bills", new | {"also_in_xero": two_way.pk})
+    assert "also_in_xero" in error_of(refused, 422)["fields"]
     bill = open_bill(two_way)
     for path in (f"/bills/{bill.pk}/send-to-xero", f"/bills/{bill.pk}/discard"):
         body = {"organisation_id": two_way.pk} if path.endswith("xero") else None
@@ -121,7 +130,7 @@ def test_a_bill_only_here_is_sent_with_its_payments(
     ok(as_bob.send("POST", f"/bills/{bill.pk}/payments", pay), 201)
     path = f"/bills/{bill.pk}/send-to-xero"
     found = ok(as_bob.send("POST", path, {"organisation_id": two_way.pk}))
-    assert {item["kind"] for item in found["sync"]["items"]} == {"create", "pay"}
+    assert {item["kind"] for item in found["sync"]["items"]} == {"contact", "create", "pay"}
     drain(xero, two_way)
     assert xero.invoice("SEND-1")["AmountPaid"] == Decimal("20")
     assert ok(as_bob.get(f"/bills/{bill.pk}"))["sync"]["badge"] == "synced"
@@ -234,8 +243,10 @@ def test_many_conflicts_are_decided_at_once_or_none(
     bill = conflicted(xero, two_way)
     pk = Conflict.objects.get().pk
     body = {"ids": [pk], "choice": "xero"}
-    error_of(as_charlie.send("POST", "/conflicts/resolve", body), 404)
-    error_of(as_bob.send("POST", "/conflicts/resolve", body | {"ids": [pk, 10**9]}), 404)
+    foreign = error_of(as_charlie.send("POST", "/conflicts/resolve", body), 422)
+    missing = as_bob.send("POST", "/conflicts/resolve", body | {"ids": [pk, 10**9]})
+    assert error_of(missing, 422)["fields"] == foreign["fields"]
+    assert "ids" in foreign["fields"]
     assert Conflict.objects.get().state == "open"
     assert ok(as_bob.send("POST", "/conflicts/resolve", body)) == {"count": 1}
     xero.reset_log()
@@ -277,7 +288,7 @@ def test_several_items_and_a_whole_organisation_are_tried_again(
     path = f"/organisations/{two_way.pk}/retry"
     for method, body in ((path, None), ("/outbox/retry", {"ids": [item.pk]})):
         outbox.end(item, "refused", "refused_by_xero", xero.clock.now())
-        error_of(as_charlie.send("POST", method, body), 404)
+        error_of(as_charlie.send("POST", method, body), 422 if body else 404)
         assert ok(as_bob.send("POST", method, body)) == {"count": 1}
         item.refresh_from_db()
         assert (item.state, item.error_code) == ("waiting", "")

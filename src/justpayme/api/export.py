@@ -11,6 +11,7 @@ import json
 import unicodedata
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 from typing import TextIO
 
 from django.db import connection, transaction
@@ -49,9 +50,9 @@ def export_bills(business: Business, form: str, out: TextIO, *, now: datetime) -
 
 
 def _bills(books: Books) -> Iterator[shapes.BillOut]:
-    rows = present.with_sync(books.bills()).prefetch_related("lines", "payments").order_by("id")
-    for bill in rows.iterator(chunk_size=AT_ONCE):
-        yield present.bill_out(bill, books)
+    rows = present.with_everything(books.bills()).order_by("id").iterator(chunk_size=AT_ONCE)
+    while found := list(islice(rows, AT_ONCE)):
+        yield from present.bill_outs(found, books)
 
 
 def _write_json(bills: Iterator[shapes.BillOut], out: TextIO) -> int:

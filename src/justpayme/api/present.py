@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -11,8 +12,8 @@ from justpayme.api import shapes
 from justpayme.bills.currencies import digits
 from justpayme.bills.held import locks
 from justpayme.bills.models import Bill, Client, HistoryEntry, Line, Payment
-from justpayme.bills.queries import Books
-from justpayme.core.badge import BADGES, Badge, BillSyncFacts, badge_for
+from justpayme.bills.queries import NOTHING, Books, OnTheWay, on_the_way
+from justpayme.bills.shown import sync_line
 from justpayme.core.bill import Status, TaxMode, shown_status
 from justpayme.core.errors import CATALOGUE, told
 from justpayme.core.outbox import without_marker
@@ -26,33 +27,53 @@ CONFLICT_RELATED = ("connection", "bill", "typed_by")
 _State = OutboxItem.State
 
 
-def with_sync(rows: QuerySet[Bill]) -> QuerySet[Bill]:
-    """Bills with all that `bill_row` and `bill_out` tell of their sync, in three statements."""
+def with_related(rows: QuerySet[Bill]) -> QuerySet[Bill]:
+    """Bills with what `bill_rows` follows."""
+    related = rows.select_related("client", "link__connection")
+    return related.defer("link__raw", "link__base")
+
+
+def with_everything(rows: QuerySet[Bill]) -> QuerySet[Bill]:
+    """Bills with what `bill_outs` follows: lines, payments, and all that is on its way."""
     items = OutboxItem.objects.filter(state__in=OPEN).select_related(*ITEM_RELATED).order_by("id")
+    contacts = items.filter(kind=OutboxItem.Kind.CONTACT)
     open_ones = Conflict.objects.filter(state=Conflict.State.OPEN).order_by("id")
-    return (
-        rows.select_related("client", "link__connection__tokens")
-        .defer("link__raw", "link__base")
-        .prefetch_related(
-            Prefetch("outbox", items, to_attr="open_items"),
-            Prefetch(
-                "conflicts", open_ones.select_related(*CONFLICT_RELATED), to_attr="open_conflicts"
-            ),
-        )
+    conflicts = open_ones.select_related(*CONFLICT_RELATED)
+    return with_related(rows).prefetch_related(
+        "lines",
+        "payments",
+        Prefetch("outbox", items, to_attr="open_items"),
+        Prefetch("client__outbox", contacts, to_attr="open_contacts"),
+        Prefetch("conflicts", conflicts, to_attr="open_conflicts"),
     )
 
 
-def bill_row(bill: Bill, books: Books) -> shapes.BillRow:
-    """A bill as lists show it; from `with_sync`."""
-    return shapes.BillRow(**_row(bill, books), sync=shapes.Sync(**_sync(bill)))
+def bill_rows(bills: Sequence[Bill], books: Books) -> list[shapes.BillRow]:
+    """Bills as lists show them; from `with_related`. One more statement."""
+    ways = on_the_way(books, [bill.pk for bill in bills])
+    return [
+        shapes.BillRow(**_row(bill, books), sync=shapes.Sync(**_sync(bill, books, ways)))
+        for bill in bills
+    ]
 
 
-def bill_out(bill: Bill, books: Books) -> shapes.BillOut:
-    """A bill with its lines and payments; from `with_sync`."""
+def bill_outs(bills: Sequence[Bill], books: Books) -> list[shapes.BillOut]:
+    """Whole bills; from `with_everything`. One more statement."""
+    ways = on_the_way(books, [bill.pk for bill in bills])
+    return [_bill_out(bill, books, ways) for bill in bills]
+
+
+def bill_out(books: Books, bill_id: int) -> shapes.BillOut:
+    """One whole bill. Raises Bill.DoesNotExist."""
+    (found,) = bill_outs([with_everything(books.bills()).get(pk=bill_id)], books)
+    return found
+
+
+def _bill_out(bill: Bill, books: Books, ways: Mapping[int, OnTheWay]) -> shapes.BillOut:
     currency = bill.currency
     return shapes.BillOut(
         **_row(bill, books),
-        sync=_bill_sync(bill),
+        sync=_bill_sync(bill, books, ways),
         branding_theme=bill.branding_theme,
         rate=shapes.decimal_or_none(bill.rate),
         tax_mode=bill.tax_mode,
@@ -91,39 +112,10 @@ def link_of(bill: Bill) -> Link | None:
     return getattr(bill, "link", None)
 
 
-def badge_of(bill: Bill) -> Badge:
-    """The badge that people see on the bill; from `with_sync`."""
-    link = link_of(bill)
-    items, states = _items(bill), {item.state for item in _items(bill)}
-    where = link.connection if link else (items[0].connection if items else None)
-    if not link and _State.PARKED in states:
-        return BADGES["attention"]
-    return badge_for(
-        BillSyncFacts(
-            linked=link is not None,
-            parted=where is not None and not where.is_in_use,
-            direction=where.direction if where else Connection.Direction.ONE,
-            needs_person=_State.PARKED in states,
-            refused=_State.REFUSED in states,
-            conflict=bool(_conflicts(bill)),
-            checking=_State.UNSURE in states,
-            sending=_State.SENDING in states,
-            waiting=_State.WAITING in states,
-        )
-    )
-
-
-def _items(bill: Bill) -> list[OutboxItem]:
-    return bill.open_items  # type: ignore[attr-defined,no-any-return]
-
-
-def _conflicts(bill: Bill) -> list[Conflict]:
-    return bill.open_conflicts  # type: ignore[attr-defined,no-any-return]
-
-
-def _sync(bill: Bill) -> dict[str, Any]:
-    badge, link = badge_of(bill), link_of(bill)
-    where = link.connection if link else None
+def _sync(bill: Bill, books: Books, ways: Mapping[int, OnTheWay]) -> dict[str, Any]:
+    link, way = link_of(bill), ways.get(bill.pk, NOTHING)
+    where = link.connection if link else books.connections.get(way.connection_id or 0)
+    badge = sync_line(link.connection if link else None, books.now, way).badge
     return {
         "badge": badge.key,
         "label": badge.label,
@@ -131,19 +123,30 @@ def _sync(bill: Bill) -> dict[str, Any]:
         "organisation": shapes.Named(id=where.pk, name=where.name) if where else None,
         "invoice_id": str(link.invoice_id) if link else None,
         "remote_status": link.remote_status if link else None,
-        "checked_at": shapes.time_or_none(where.checked_at) if where else None,
+        "checked_at": shapes.time_or_none(link.connection.checked_at) if link else None,
     }
 
 
-def _bill_sync(bill: Bill) -> shapes.BillSync:
+def _bill_sync(bill: Bill, books: Books, ways: Mapping[int, OnTheWay]) -> shapes.BillSync:
     link = link_of(bill)
     owner = link.connection if link and link.connection.is_in_use else None
     return shapes.BillSync(
-        **_sync(bill),
+        **_sync(bill, books, ways),
         items=[item_out(item) for item in _items(bill)],
         conflicts=[conflict_out(row) for row in _conflicts(bill)],
         locked=_locked(bill, owner),
     )
+
+
+def _items(bill: Bill) -> list[OutboxItem]:
+    """What of the bill is on its way, with the contact of its client that it may wait for."""
+    own: list[OutboxItem] = bill.open_items  # type: ignore[attr-defined]
+    contacts: list[OutboxItem] = bill.client.open_contacts  # type: ignore[attr-defined]
+    return [*contacts, *own] if own else []
+
+
+def _conflicts(bill: Bill) -> list[Conflict]:
+    return bill.open_conflicts  # type: ignore[attr-defined,no-any-return]
 
 
 def _locked(bill: Bill, owner: Connection | None) -> dict[str, str]:

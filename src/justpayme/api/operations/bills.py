@@ -22,6 +22,7 @@ from justpayme.bills.queries import Books, open_books
 router = Router(tags=["bills"])
 ONE = "/bills/{int:bill_id}"
 HISTORY_AT_MOST = 1000
+_SENT_AS = {"also_in_xero": "organisation_id"}
 
 
 @reads(router, "/bills", shapes.Bills, "List bills")
@@ -32,10 +33,8 @@ def list_bills(request: HttpRequest, query: Query[shapes.BillQuery]) -> Any:
     the next time.
     """
     books = open_books(caller(request).business, timezone.now())
-    rows = present.with_sync(_filtered(books, query))
-    found, following = page(rows, query)
-    items = [present.bill_row(bill, books) for bill in found]
-    return shapes.Bills(items=items, next_cursor=following)
+    found, following = page(present.with_related(_filtered(books, query)), query)
+    return shapes.Bills(items=present.bill_rows(found, books), next_cursor=following)
 
 
 @reads(router, ONE, shapes.BillOut, "Read a bill")
@@ -117,9 +116,13 @@ def void_bill(request: HttpRequest, bill_id: int, query: Query[shapes.SeenQuery]
 def send_bill_to_xero(request: HttpRequest, bill_id: int, body: shapes.Organisation) -> Any:
     """A bill that exists only here becomes an invoice, with the payments recorded on it."""
     bill = _mine(request, bill_id)
-    actions.bill_send_to_xero(
-        act=acting(request), bill_id=bill.pk, connection_id=body.organisation_id
-    )
+    try:
+        actions.bill_send_to_xero(
+            act=acting(request), bill_id=bill.pk, connection_id=body.organisation_id
+        )
+    except actions.Refused as refused:
+        named = {_SENT_AS.get(name, name): text for name, text in refused.problems.items()}
+        raise actions.Refused(named) from refused
     return _answer(request, bill_id)
 
 
@@ -152,10 +155,7 @@ def _mine(request: HttpRequest, bill_id: int) -> Bill:
 
 
 def _answer(request: HttpRequest, bill_id: int) -> shapes.BillOut:
-    books = open_books(caller(request).business, timezone.now())
-    rows = present.with_sync(books.bills())
-    bill = get_object_or_404(rows.prefetch_related("lines", "payments"), pk=bill_id)
-    return present.bill_out(bill, books)
+    return present.bill_out(open_books(caller(request).business, timezone.now()), bill_id)
 
 
 def _filtered(books: Books, query: shapes.BillQuery) -> QuerySet[Bill]:

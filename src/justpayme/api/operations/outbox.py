@@ -7,13 +7,16 @@ from ninja import Query, Router
 
 from justpayme.api import present, shapes
 from justpayme.api.auth import caller
+from justpayme.api.errors import Refusal
 from justpayme.api.once import acting
 from justpayme.api.paging import page
 from justpayme.api.routing import changes, reads
 from justpayme.bills import actions
 from justpayme.integrations import queries
+from justpayme.sync.models import Conflict, OutboxItem
 
 router = Router(tags=["outbox"])
+UNKNOWN = "One of these is not there. Nothing was done; ask for the list again."
 
 
 @reads(router, "/outbox", shapes.Outbox, "List what has not reached Xero")
@@ -30,7 +33,10 @@ def list_outbox(request: HttpRequest, query: Query[shapes.OutboxQuery]) -> Any:
 @changes(router, "POST", "/outbox/retry", {200: shapes.Count}, "Try several changes again")
 def retry_items(request: HttpRequest, body: shapes.Items) -> Any:
     """Those of them that were refused or wait for a decision; `count` says how many that were."""
-    return shapes.Count(count=actions.item_retry(act=acting(request), item_ids=body.ids))
+    try:
+        return shapes.Count(count=actions.item_retry(act=acting(request), item_ids=body.ids))
+    except OutboxItem.DoesNotExist as error:
+        raise Refusal(422, fields={"ids": UNKNOWN}) from error
 
 
 @changes(
@@ -67,5 +73,8 @@ def list_conflicts(request: HttpRequest, query: Query[shapes.ConflictQuery]) -> 
 def resolve_conflicts(request: HttpRequest, body: shapes.Resolutions) -> Any:
     """All of them, or none if one can't be: `mine` goes to Xero after all, `xero` stays."""
     ids = list(dict.fromkeys(body.ids))
-    actions.conflict_resolve(act=acting(request), conflict_ids=ids, choice=body.choice)
+    try:
+        actions.conflict_resolve(act=acting(request), conflict_ids=ids, choice=body.choice)
+    except Conflict.DoesNotExist as error:
+        raise Refusal(422, fields={"ids": UNKNOWN}) from error
     return shapes.Count(count=len(ids))

@@ -3,7 +3,6 @@
 from typing import Annotated, Any
 
 from django.http import HttpRequest
-from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from ninja import Header, Query, Router
 from ninja.responses import Status as Answer
@@ -74,6 +73,4 @@ def remove_payment(
 
 
 def _bill(request: HttpRequest, bill_id: int) -> shapes.BillOut:
-    books = open_books(caller(request).business, timezone.now())
-    rows = present.with_sync(books.bills()).prefetch_related("lines", "payments")
-    return present.bill_out(get_object_or_404(rows, pk=bill_id), books)
+    return present.bill_out(open_books(caller(request).business, timezone.now()), bill_id)
