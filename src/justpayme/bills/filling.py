@@ -203,7 +203,7 @@ def judged(held: Held, entry: BillEntry, act: Act, stored: BillEntry | None) -> 
     if stored is not None:
         known.setdefault(stored.currency, currencies.digits(stored.currency))
         refuse(lock_problems(entry, stored, held.locks()))
-    refuse(_news(bill_problems(entry, known), entry, stored if held.is_linked else None))
+    refuse(_news(bill_problems(entry, known), entry, stored))
     refuse(_client_problem(act, entry, held) | _number_problem(act, entry, held))
     if held.connection is not None:
         refuse(_xero_problems(held, entry, stored))
