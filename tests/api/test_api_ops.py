@@ -186,13 +186,15 @@ def test_figures_agree_with_the_tables(business: Business, connection: Connectio
     assert found["justpayme_database_up", ()] == 1
 
 
-def put_in_outbox(bill: Bill, connection: Connection, state: str, minutes: int) -> None:
-    """A payment that a person recorded so many minutes ago."""
+def put_in_outbox(
+    bill: Bill, connection: Connection, state: str, minutes: int, kind: str = "update"
+) -> None:
+    """A change that a person made so many minutes ago."""
     OutboxItem.objects.create(
         business=bill.business,
         connection=connection,
         bill=bill,
-        kind=OutboxItem.Kind.PAY,
+        kind=kind,
         state=state,
         created_at=timezone.now() - timedelta(minutes=minutes),
     )
@@ -201,8 +203,8 @@ def put_in_outbox(bill: Bill, connection: Connection, state: str, minutes: int) 
 def test_what_has_not_reached_xero_is_counted_by_state_with_the_age_of_the_oldest(
     bill: Bill, connection: Connection
 ) -> None:
-    for minutes in (3, 10):
-        put_in_outbox(bill, connection, "waiting", minutes)
+    put_in_outbox(bill, connection, "waiting", 10)
+    put_in_outbox(bill, connection, "waiting", 300, kind="pay")  # after its bill is an invoice
     put_in_outbox(bill, connection, "unsure", 30)
     put_in_outbox(bill, connection, "refused", 90)
     put_in_outbox(bill, connection, "done", 1000)
@@ -212,6 +214,16 @@ def test_what_has_not_reached_xero_is_counted_by_state_with_the_age_of_the_oldes
     ages = {s: found["justpayme_outbox_oldest_seconds", (("state", s),)] // 60 for s in OPEN}
     assert ages == {"waiting": 10, "parked": 0, "sending": 0, "unsure": 30, "refused": 90}
     assert ("justpayme_outbox_items", (("state", "done"),)) not in found
+
+
+def test_what_waits_for_a_lost_connection_is_counted_and_has_no_age(
+    bill: Bill, connection: Connection
+) -> None:
+    put_in_outbox(bill, connection, "waiting", 10)
+    Connection.objects.update(state="lost")
+    found = samples()
+    assert found["justpayme_outbox_items", (("state", "waiting"),)] == 1
+    assert found["justpayme_outbox_oldest_seconds", (("state", "waiting"),)] == 0
 
 
 def test_overridden_values_that_nobody_decided_about_are_counted(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import Error, connection
-from django.db.models import Count, Min, Sum
+from django.db.models import Count, Min, Q, Sum
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
 from prometheus_client.core import GaugeHistogramMetricFamily, GaugeMetricFamily, Metric
@@ -121,11 +121,19 @@ def _queue() -> Iterable[Metric]:
     return [family]
 
 
+_MOVES = Q(connection__state=Connection.State.LIVE) & ~Q(
+    state=OutboxItem.State.WAITING,
+    kind__in=(OutboxItem.Kind.PAY, OutboxItem.Kind.UNPAY),
+    bill__link__isnull=True,
+)
+"""Items whose age tells an operator something: no person has to act first."""
+
+
 def _outbox(now: datetime) -> Iterable[Metric]:
     """What has not reached Xero yet, and how long ago a person made the oldest of it."""
     found = OutboxItem.objects.filter(state__in=OPEN).values_list("state")
-    rows = found.annotate(Count("id"), Min("created_at"))
-    open_items = {state: (number, oldest) for state, number, oldest in rows}
+    rows = found.annotate(number=Count("id"), oldest=Min("created_at", filter=_MOVES))
+    open_items = {state: (number, oldest or now) for state, number, oldest in rows}
     items = GaugeMetricFamily(
         "justpayme_outbox_items",
         "Changes that are not settled in Xero, by state.",
@@ -133,7 +141,8 @@ def _outbox(now: datetime) -> Iterable[Metric]:
     )
     ages = GaugeMetricFamily(
         "justpayme_outbox_oldest_seconds",
-        "Seconds since the oldest of these changes was made.",
+        "Seconds since the oldest change was made that waits for nobody's reconnecting, nor for "
+        "its bill to become an invoice.",
         labels=["state"],
     )
     for state in OPEN:
