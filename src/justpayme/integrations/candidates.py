@@ -29,7 +29,6 @@ def terms_of(connection: Connection) -> Terms:
     known = set(codes.values_list("remote_id", flat=True))
     return Terms(
         organisation=connection.name,
-        has_defaults=connection.defaults_set_at is not None,
         create_as=connection.create_as,
         write_back=connection.write_back,
         receivers=dict(connection.receiving_accounts.values_list("currency", "name")),

@@ -20,6 +20,7 @@ from enum import StrEnum
 from typing import Any
 
 from justpayme.core.bill import ZERO, Status
+from justpayme.core.editable import in_locked_period
 from justpayme.core.errors import CATALOGUE
 
 TERMS = "terms"
@@ -54,7 +55,6 @@ class Terms:
     """
 
     organisation: str
-    has_defaults: bool = True
     create_as: str = "AUTHORISED"
     write_back: bool = False
     receivers: Mapping[str, str] = field(default_factory=dict)
@@ -331,7 +331,7 @@ def _of_content(bill: LocalBill, terms: Terms) -> Iterable[Obstacle]:
             f"{terms.organisation} does not use {bill.currency}. Add the currency in Xero, "
             "then refresh the lists.",
         )
-    if bill.status is not Status.DRAFT and is_locked(bill.issued_on, terms):
+    if bill.status is not Status.DRAFT and in_locked_period(bill.issued_on, terms.lock_date):
         yield Obstacle("lock_date", locked_sentence(terms))
     if bill.status is not Status.DRAFT and bill.due_on is None:
         yield Obstacle("due_date_missing", "It has no due date. Give it one first.")
@@ -361,13 +361,8 @@ def _of_paid(bill: LocalBill, terms: Terms) -> Iterable[Obstacle]:
         yield _known("receiving_account_missing")
     if terms.create_as == "DRAFT" or bill.status is Status.DRAFT:
         yield Obstacle("payment_not_allowed", "Xero takes no payments on a draft invoice.")
-    if any(is_locked(paid.on, terms) for paid in bill.payments):
+    if any(in_locked_period(paid.on, terms.lock_date) for paid in bill.payments):
         yield Obstacle("lock_date", f"A payment: {locked_sentence(terms)}")
-
-
-def is_locked(day: date | None, terms: Terms) -> bool:
-    """Does this day lie in a period that the books are closed for? (xero-facts 4.6)"""
-    return day is not None and terms.lock_date is not None and day <= terms.lock_date
 
 
 def locked_sentence(terms: Terms) -> str:
@@ -421,7 +416,6 @@ def _mark(item: Item) -> str:
 
 def _plain(terms: Terms) -> list[Any]:
     return [
-        terms.has_defaults,
         terms.create_as,
         terms.write_back,
         dict(terms.receivers),
