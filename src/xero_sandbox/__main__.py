@@ -56,7 +56,13 @@ def arguments() -> argparse.ArgumentParser:
         help="registered redirect address, exact; may be given several times. Plain"
         " http://127.0.0.1 is allowed here although real Xero refuses it",
     )
-    parser.add_argument("--invoices", type=int, help="add an organisation of so many invoices")
+    parser.add_argument(
+        "--invoices",
+        type=int,
+        action="append",
+        default=[],
+        help="add an organisation of so many invoices; may be given again for another",
+    )
     parser.add_argument("--tier", choices=sorted(DAILY_CALLS), default="starter")
     parser.add_argument("--webhook-url", help="address on this machine to send webhooks to")
     parser.add_argument("--webhook-key", default="sandbox-webhook-key", help="their signing key")
@@ -70,8 +76,8 @@ def open_store(options: argparse.Namespace, clock: Clock) -> Store:
     store = Store(options.data)
     if not store.ledgers:
         seed(store, options.seed, clock.now())
-        if options.invoices:
-            big_organisation(store, options.seed, clock.now(), options.invoices)
+        for count in options.invoices:
+            big_organisation(store, options.seed, clock.now(), count)
     return store
 
 

@@ -21,10 +21,13 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from axe_playwright_python.base import AXE_SCRIPT
+from axe_playwright_python.base import AXE_SCRIPT  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, BrowserContext, Page
 
 ARTEFACTS = Path(__file__).parents[2] / "artifacts"
+SIZES = ("30", "40", "50")
+"""Invoices of three organisations of their own, so that no story uses up another's calls."""
+
 PASSWORD = "a long pass phrase for tests"
 
 
@@ -38,7 +41,13 @@ class Product:
 
     def command(self, *words: str, given: str = "") -> str:
         """Run one of our own commands; what it printed."""
-        done = subprocess.run(
+        done = self.attempt(*words, given=given)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def attempt(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        """The same, whatever comes of it."""
+        return subprocess.run(
             [sys.executable, "-m", "justpayme.cli", *words],
             env=self.environment,
             input=given,
@@ -47,8 +56,6 @@ class Product:
             check=False,
             timeout=60,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
     def person(self, email: str, business: str, role: str = "owner") -> None:
         """Add somebody who can sign in with PASSWORD."""
@@ -112,7 +119,8 @@ def product() -> Iterator[Product]:
             [
                 sys.executable, "-m", "xero_sandbox", "--port", str(xero_port),
                 "--client-id", "e2e", "--client-secret", "e2e-secret",
-                "--redirect-uri", callback, "--tier", "core", "--invoices", "40",
+                "--redirect-uri", callback, "--tier", "core",
+                *(f"--invoices={size}" for size in SIZES),
             ],
             env=environment, stdout=xero_out, stderr=xero_out,
         )  # fmt: skip
@@ -148,6 +156,17 @@ def sign_in(page: Page, product: Product, email: str) -> None:
     page.wait_for_url(lambda url: "/login/" not in url)
 
 
+def picture(page: Page, path: Path) -> None:
+    """The whole page in one window, so that the bar at the bottom covers nothing."""
+    page.wait_for_load_state()
+    usual = page.viewport_size
+    assert usual is not None
+    tall = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": usual["width"], "height": max(tall, usual["height"])})
+    page.screenshot(path=path)
+    page.set_viewport_size(usual)
+
+
 def violations(page: Page, rules: Sequence[str] = ()) -> list[str]:
     """What axe finds on the page as it is now; with `rules` only these are asked."""
     if not page.evaluate("typeof axe === 'object'"):
@@ -161,7 +180,7 @@ def violations(page: Page, rules: Sequence[str] = ()) -> list[str]:
     ]
 
 
-__all__ = ["ARTEFACTS", "BrowserContext", "Product", "sign_in", "violations"]
+__all__ = ["ARTEFACTS", "BrowserContext", "Product", "picture", "sign_in", "violations"]
 
 
 @pytest.hookimpl(hookwrapper=True)
