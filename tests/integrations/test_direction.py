@@ -33,7 +33,7 @@ from justpayme.bills.actions import Refused
 from justpayme.bills.models import Bill
 from justpayme.integrations import defaults
 from justpayme.sync import lost
-from justpayme.sync.models import Conflict, Connection, OutboxItem, TokenSet
+from justpayme.sync.models import Conflict, Connection, OutboxItem, ReceivingAccount, TokenSet
 from justpayme.xero.oauth import READ_SCOPES, WRITE_SCOPES
 
 pytestmark = pytest.mark.django_db
@@ -378,6 +378,36 @@ def test_a_lock_date_set_meanwhile_is_shown_before_anything_is_sent(
     told = text_of(confirm(browser, imported, shown, f"c{bill.pk}"))
     assert "settings, lists or lock date changed" in told
     assert "Xero’s books are locked up to 1 November 2026." in told
+    assert imported.direction == "one"
+
+
+@pytest.mark.parametrize("name", ["revenue_account", "tax_type", "branding_theme"])
+def test_a_default_changed_meanwhile_is_shown_before_anything_is_sent(
+    browser: Browser, world: World, business: Business, imported: Connection, name: str
+) -> None:
+    """The same invoices would be booked to something that nobody has confirmed."""
+    make_ready(browser, world, imported)
+    bill = local_bill(business)
+    shown = show(browser, imported, f"c{bill.pk}")
+    Connection.objects.update(**{name: "another"})
+    told = text_of(confirm(browser, imported, shown, f"c{bill.pk}"))
+    assert "settings, lists or lock date changed" in told
+    assert imported.direction == "one"
+
+
+def test_a_receiving_account_of_the_same_name_changed_meanwhile_is_shown_first(
+    browser: Browser, world: World, business: Business, imported: Connection
+) -> None:
+    make_ready(browser, world, imported)
+    bill = local_bill(business)
+    account = ReceivingAccount.objects.create(
+        connection=imported, currency="GBP", account_id="one", name="090 Bank"
+    )
+    shown = show(browser, imported, f"c{bill.pk}")
+    account.account_id = "another"
+    account.save()
+    told = text_of(confirm(browser, imported, shown, f"c{bill.pk}"))
+    assert "settings, lists or lock date changed" in told
     assert imported.direction == "one"
 
 

@@ -27,11 +27,14 @@ def terms_of(connection: Connection) -> Terms:
     """What the organisation's settings and lists say now."""
     codes = Record.objects.filter(connection=connection, kind=Record.Kind.CURRENCY)
     known = set(codes.values_list("remote_id", flat=True))
+    receivers = list(connection.receiving_accounts.order_by("currency"))
+    usual = (connection.revenue_account, connection.tax_type, connection.branding_theme)
     return Terms(
         organisation=connection.name,
+        chosen=(*usual, *(f"{one.currency} {one.account_id}" for one in receivers)),
         create_as=connection.create_as,
         write_back=connection.write_back,
-        receivers=dict(connection.receiving_accounts.values_list("currency", "name")),
+        receivers={one.currency: one.name for one in receivers},
         currencies=frozenset(known | {connection.currency}) if known else frozenset(),
         lock_date=connection.lock_date,
     )

@@ -50,11 +50,14 @@ class Contact(StrEnum):
 class Terms:
     """What an organisation lets us do, and what its owner chose for new invoices.
 
+    `chosen`: the codes and ids of what new invoices and payments are booked to; a preview does
+    not print them, but with others something else would happen.
     `receivers`: currency -> name of the account that payments in it go to.
     `currencies`: those that the organisation uses; empty when they are not known yet.
     """
 
     organisation: str
+    chosen: tuple[str, ...] = ()
     create_as: str = "AUTHORISED"
     write_back: bool = False
     receivers: Mapping[str, str] = field(default_factory=dict)
@@ -416,6 +419,7 @@ def _mark(item: Item) -> str:
 
 def _plain(terms: Terms) -> list[Any]:
     return [
+        terms.chosen,
         terms.create_as,
         terms.write_back,
         dict(terms.receivers),
