@@ -12,7 +12,7 @@ DESIGN = [
     ),
     (
         "waiting", "Waiting to send", "clock", "go", False,
-        "Your change is kept and goes out with the next sync.",
+        "Your change is kept and goes out by itself, mostly within seconds.",
     ),
     (
         "sending", "Sending", "up", "go", False,

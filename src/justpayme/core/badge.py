@@ -49,7 +49,7 @@ BADGES: dict[str, Badge] = {
             "clock",
             Tone.GO,
             False,
-            "Your change is kept and goes out with the next sync.",
+            "Your change is kept and goes out by itself, mostly within seconds.",
         ),
         Badge(
             "sending",
