@@ -18,6 +18,12 @@ MONEY = ("justpayme.core.bill", "justpayme.core.totals", "justpayme.core.entry")
 MONEY += ("justpayme.core.merge", "justpayme.xero.translate", "justpayme.xero.wire")
 MONEY += ("justpayme.bills.*", "justpayme.sync.apply", "justpayme.sync.bulk")
 MONEY += ("justpayme.sync.clients", "justpayme.sync.verify", "justpayme.web.format")
+MONEY += ("justpayme.core.settle", "justpayme.core.timeline", "justpayme.core.explain")
+MONEY += ("justpayme.xero.outgoing", "justpayme.sync.parcels", "justpayme.sync.intentions")
+MONEY += ("justpayme.sync.conflicts", "justpayme.sync.revert", "justpayme.sync.outbox")
+MONEY += ("justpayme.integrations.plan", "justpayme.integrations.candidates")
+MONEY += ("justpayme.integrations.shown_plan", "justpayme.integrations.shown_lists")
+MONEY += ("justpayme.api.present", "justpayme.api.present_plan", "justpayme.api.shapes")
 
 FORMATTED_SQL = {
     ("justpayme.sync.bulk", "table"): "a constant of that module: the name of a table of ours",
