@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from decimal import Decimal
+from typing import Literal
 from urllib.parse import urljoin, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page
-from tests.e2e.conftest import ARTEFACTS, Product, sign_in, violations
+from tests.e2e import hands
+from tests.e2e.conftest import ARTEFACTS, Product, picture, sign_in, violations
+from tests.e2e.hands import Books
 from tests.e2e.test_story import (
     allow_and_pick,
     expect_after_reloads,
@@ -20,7 +24,11 @@ from tests.e2e.test_story import (
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
+Theme = Literal["light", "dark"]
 WIDTHS = {390: 844, 1280: 900}
+THEMES: dict[Theme, tuple[str, ...]] = {"light": (), "dark": ("color-contrast",)}
+"""In light every rule is asked; what the dark theme can spoil is contrast."""
+
 SIGNED_OUT = ["/account/login/", "/account/signup/", "/account/password/reset/"]
 ODD = ["/bills/999999999/", "/no-such-page/", "/bills/?q=nothing+is+called+so"]
 OUTCOMES = ["consent_refused", "sign_in_expired", "no_organisation", "permission_missing"]
@@ -61,22 +69,31 @@ def crawl(page: Page, product: Product, start: str) -> list[str]:
 
 def look(page: Page, product: Product, path: str, prefix: str = "") -> list[str]:
     """Everything wrong with one page, in both widths and both themes."""
-    wrong: list[str] = []
     blocked: list[str] = []
     page.on("console", lambda m: blocked.append(m.text) if "Content Security" in m.text else None)
-    page.goto(product.url + path)
+    answer = page.goto(product.url + path)
+    assert answer is not None
+    assert answer.status < 500, path
     name = prefix + (re.sub(r"\W+", "-", route(path)).strip("-") or "home")
+    return judge(page, path, name) + [f"{path}: {text}" for text in blocked]
+
+
+def judge(page: Page, path: str, name: str) -> list[str]:
+    """The same of the page as it is now; its pictures are kept under this name."""
+    wrong: list[str] = []
+    usual = page.viewport_size
     for width, height in WIDTHS.items():
         page.set_viewport_size({"width": width, "height": height})
-        for theme in ("light", "dark"):
+        for theme, rules in THEMES.items():
             page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-            wrong += [f"{path} {width} {theme}: {v}" for v in violations(page)]
-            shot = ARTEFACTS / "pages" / f"{name}-{width}-{theme}.png"
-            page.screenshot(path=shot, full_page=True)
+            wrong += [f"{path} {width} {theme}: {v}" for v in violations(page, rules)]
+            picture(page, ARTEFACTS / "pages" / f"{name}-{width}-{theme}.png")
         wide = page.evaluate("document.documentElement.scrollWidth")
         if wide > width:
             wrong.append(f"{path}: {wide} px wide at {width}")
-    return wrong + [f"{path}: {text}" for text in blocked]
+    if usual is not None:
+        page.set_viewport_size(usual)
+    return wrong
 
 
 def test_every_page_is_accessible_in_both_themes_and_widths(
@@ -107,6 +124,102 @@ def test_every_page_is_accessible_in_both_themes_and_widths(
         wrong += look(page, product, path, "parted-")
     page.close()
     assert not wrong, "\n".join(wrong)
+
+
+def test_every_page_of_both_ways_is_accessible_in_both_themes_and_widths(
+    product: Product, browser: Browser
+) -> None:
+    product.act("revoke")
+    product.person("pages2@example.com", "Every Way")
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    sign_in(page, product, "pages2@example.com")
+    books = Books(product, "pages2@example.com", "Every Way", "Demo Company (UK)")
+    here = bills_only_here(page, books)
+    press_connect(page, product)
+    allow_and_pick(page, books.organisation)
+    wait_for_import(page)
+    identity = books.get("/organisations")["items"][0]["id"]
+    organisation = f"/settings/integrations/xero/{identity}/"
+    wrong: list[str] = []
+
+    def see(prefix: str, *paths: str) -> None:
+        for path in paths:
+            wrong.extend(look(page, product, path, f"two-{prefix}"))
+
+    see("refused-", f"{organisation}stayed/consent_refused/")
+    hands.go_two_way(page, product.url + organisation)
+    see("first-", f"{organisation}defaults/")
+    hands.choose_defaults(page)
+    see("", f"{organisation}preview/")
+    hands.press(page, "Tick all")
+    wrong += judge(page, "preview, all ticked", "two-ticked-preview")
+    hands.press(page, "Untick all")
+    hands.press(page, "Go bidirectional, send nothing now")
+    states = bills_in_every_state(page, books, here)
+    for state, pk in states.items():
+        see(f"{state}-", f"/bills/{pk}/", f"/bills/{pk}/edit/")
+    linked, paid = states["conflict"], states["refused"]
+    payment = next(p["id"] for p in books.bill(paid)["payments"])
+    see("", f"/bills/{linked}/void/", f"/bills/{linked}/discard/", f"/bills/{paid}/payments/new/")
+    see("", f"/bills/{paid}/payments/{payment}/remove/", f"/bills/new/?client={here}")
+    see("", first_past(page, product, linked), "/", "/bills/", "/clients/", organisation)
+    lists = "/settings/integrations"
+    see("", f"{lists}/", f"{lists}/conflicts/", f"{lists}/outbox/", f"{organisation}defaults/")
+    for state in ("waiting", "parked", "refused"):
+        see(f"{state}-", f"{lists}/outbox/?state={state}")
+    see("", f"{organisation}one-way/", f"{organisation}disconnect/")
+    page.goto(f"{product.url}{organisation}one-way/")
+    hands.press(page, "Only read from now on")
+    see("aside-", f"/bills/{linked}/", f"/bills/{states['waiting']}/", f"{lists}/conflicts/")
+    see("aside-", f"{lists}/outbox/", f"{organisation}preview/", organisation)
+    page.close()
+    assert not wrong, "\n".join(wrong)
+
+
+def bills_only_here(page: Page, books: Books) -> int:
+    """One that may go, one whose client looks like a contact, one whose number Xero has; the
+    client of the first."""
+    client = hands.new_client(page, books, "Nina <New> " + "Ünbreakable" * 8)
+    hands.new_bill(page, books, client, "L-1", "50")
+    hands.new_bill(page, books, client, "INV-0001", "70")
+    alike = hands.new_client(page, books, "prospect without invoices")
+    hands.new_bill(page, books, alike, "L-2", "1234567.89")
+    return client
+
+
+def bills_in_every_state(page: Page, books: Books, client: int) -> dict[str, int]:
+    """State -> a bill in it: overridden, refused, parked, waiting, with locks, and as it was."""
+    rows = [row for row in books.bills(status="active") if row["number"].startswith("INV-")]
+    usual = [row for row in rows if row["currency"] == "GBP" and row["sync"]["organisation"]]
+    fresh = iter(row["id"] for row in usual if Decimal(row["total"]) == Decimal(row["outstanding"]))
+    states = {"conflict": next(fresh), "refused": next(fresh), "waiting": next(fresh)}
+    states["locked"] = next(r["id"] for r in usual if Decimal(r["paid"]) > 0)
+    states["parked"] = books.by_number("L-2")["id"]
+    number = books.bill(states["conflict"])["number"]
+    books.act("edit-invoice", invoice=number, reference="Theirs <i>", due_date="2026-12-24")
+    books.act("edit-line", invoice=number, line=0, description="Theirs", unit_amount="1")
+    hands.change_bill(
+        page, books, states["conflict"], Reference="Ours " * 20, Due="2027-01-31", Price="2"
+    )
+    books.settled(states["conflict"])
+    page.goto(f"{books.product.url}/bills/{states['parked']}/")
+    page.get_by_role("button", name=re.compile("Also create in Xero")).click()
+    books.act("archive-account", account="090")
+    hands.pay(page, books, states["refused"], "5.00")
+    books.settled(states["refused"])
+    books.act("restore-account", account="090")
+    books.fault(kind="offline", count=None)
+    hands.change_bill(page, books, states["waiting"], Reference="Waits")
+    states["leaving"] = hands.new_bill(page, books, client, "L-9", "9", also=True)
+    return states
+
+
+def first_past(page: Page, product: Product, bill: int) -> str:
+    """The page of a bill as it once was."""
+    page.goto(f"{product.url}/bills/{bill}/")
+    found = page.get_by_role("link", name=re.compile("as it was then")).last.get_attribute("href")
+    assert found is not None
+    return found
 
 
 def lose(page: Page, product: Product, organisation: str) -> None:

@@ -251,10 +251,10 @@ def refused_then_retried(phone: Page, books: Books, bill: int) -> None:
 
 
 def back_with_an_edit_waiting(phone: Page, books: Books, bill: int, page: str) -> None:
-    """Xero takes no more calls; what waits is told, set aside and kept; Xero's values return."""
+    """Xero can't be reached; what waits is told, set aside and kept; Xero's values return."""
     number = books.bill(bill)["number"]
     before, calls = books.invoice(number), books.count("mutating")
-    limit = books.fault(kind="limit_minute", count=None, parameters={"retry_after": "2"})
+    outage = books.fault(kind="offline", count=None)
     hands.change_bill(phone, books, bill, Reference="Waits here", Due="2027-02-02")
     assert [item["state"] for item in books.items(bill)] == ["waiting"]
     shot(phone, "13-waiting")
@@ -263,7 +263,7 @@ def back_with_an_edit_waiting(phone: Page, books: Books, bill: int, page: str) -
     shot(phone, "14-one-way")
     hands.press(phone, "Only read from now on")
     expect(phone.get_by_text(f"{books.organisation} is one-directional now")).to_be_visible()
-    books.heal(limit)
+    books.heal(outage)
     seen, invoice = assert_equal_books(books, bill)
     assert (invoice, books.count("mutating")) == (before, calls)
     assert sorted(row["unit"] for row in seen["sync"]["conflicts"]) == ["due_on", "reference"]
