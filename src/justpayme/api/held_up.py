@@ -8,7 +8,7 @@ from justpayme.accounts.access import check_may_change
 from justpayme.accounts.models import Membership
 from justpayme.bills.acting import Refused
 from justpayme.bills.models import Bill
-from justpayme.sync.models import Conflict, Connection, OutboxItem
+from justpayme.sync.models import RESTING, Conflict, Connection, OutboxItem
 
 _State = OutboxItem.State
 
@@ -19,9 +19,9 @@ def retriable(by: Membership, about: Bill | Connection) -> list[int]:
     A contact to decide about is not one: it needs an answer, not another try.
     """
     check_may_change(by)
-    items = OutboxItem.objects.filter(
-        business=by.business_id, state__in=(_State.REFUSED, _State.PARKED)
-    ).exclude(kind=OutboxItem.Kind.CONTACT, state=_State.PARKED)
+    items = OutboxItem.objects.filter(business=by.business_id, state__in=RESTING).exclude(
+        kind=OutboxItem.Kind.CONTACT, state=_State.PARKED
+    )
     mine = items.filter(bill=about) if isinstance(about, Bill) else items.filter(connection=about)
     found = list(mine.order_by("id").values_list("pk", flat=True))
     if not found:

@@ -49,7 +49,6 @@ from justpayme.bills.filling import (
     unfit_for_xero,
 )
 from justpayme.bills.held import (
-    NOT_LEFT,
     Held,
     count_payment,
     hold,
@@ -75,7 +74,7 @@ from justpayme.core.entry import (
     payment_problems,
 )
 from justpayme.sync import outbox
-from justpayme.sync.models import OutboxItem
+from justpayme.sync.models import NOT_LEFT, OutboxItem
 
 __all__ = [
     "Act",

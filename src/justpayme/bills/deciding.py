@@ -26,7 +26,6 @@ from justpayme.bills.filling import (
     unfit_for_xero,
 )
 from justpayme.bills.held import (
-    NOT_LEFT,
     Held,
     count_payment,
     hold,
@@ -54,7 +53,7 @@ from justpayme.core.entry import Problems
 from justpayme.core.outbox import without_marker
 from justpayme.sync import outbox, revert
 from justpayme.sync.conflicts import PAYMENTS
-from justpayme.sync.models import ClientLink, Conflict, Link, OutboxItem
+from justpayme.sync.models import NOT_LEFT, ClientLink, Conflict, Link, OutboxItem
 
 Choice = Literal["mine", "xero"]
 

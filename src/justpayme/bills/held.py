@@ -20,9 +20,6 @@ from justpayme.core.editable import Facts, locked
 from justpayme.sync import outbox
 from justpayme.sync.models import IN_FLIGHT, OPEN, ClientLink, Connection, Link, OutboxItem
 
-NOT_LEFT = tuple(state for state in OPEN if state not in IN_FLIGHT)
-"""States of an item that is open and can't have had an effect in Xero."""
-
 _CREATE = OutboxItem.Kind.CREATE
 
 

@@ -41,6 +41,7 @@ from justpayme.sync.models import (
     IN_FLIGHT,
     IN_USE,
     OPEN,
+    RESTING,
     ClientLink,
     Conflict,
     Connection,
@@ -360,9 +361,6 @@ def _in_xero_state(books: Books, state: str) -> Q:
         return linked(BROKEN) | _needs_person(books)
     return linked(IN_USE)
 
-
-RESTING = (OutboxItem.State.PARKED, OutboxItem.State.REFUSED)
-"""States of an item that waits for a person."""
 
 CONTACT_NEEDED = "contact_needed"
 """Why a bill's item rests until its client is a contact: nothing that a person must do to it."""

@@ -19,7 +19,7 @@ from justpayme.bills.told import Change, contact_ids, told_changes
 from justpayme.core.badge import BADGES, Badge
 from justpayme.core.errors import CATALOGUE, Entry, told
 from justpayme.core.zones import zone
-from justpayme.sync.models import Conflict, OutboxItem
+from justpayme.sync.models import RESTING, Conflict, OutboxItem
 from justpayme.web.format import Moment, moment, money
 
 Kind, State = OutboxItem.Kind, OutboxItem.State
@@ -65,7 +65,7 @@ def troubles(detail: BillDetail, books: Books, open_url: str) -> list[Trouble]:
     return [
         _trouble(item, detail, books, open_url)
         for item in detail.items
-        if item.state in (State.REFUSED, State.PARKED) and not _asks(item)
+        if item.state in RESTING and not _asks(item)
         if item.error_code != CONTACT_NEEDED
     ]
 

@@ -25,6 +25,7 @@ from justpayme.bills.common import (
     show_bill,
 )
 from justpayme.bills.queries import BillDetail
+from justpayme.sync.models import RESTING
 
 CHOICES = {
     "mine": "Yours stands again and goes to Xero with the next sync.",
@@ -122,7 +123,7 @@ def bill_retry(request: BusinessRequest, pk: int) -> HttpResponse:
     """Try one change of the bill again, or all that rest."""
     detail = _detail(request, pk)
     given = request.POST.get("item", "")
-    resting = [item.pk for item in detail.items if item.state in queries.RESTING]
+    resting = [item.pk for item in detail.items if item.state in RESTING]
     wanted = [_number(given)] if given else resting
     if not set(wanted) <= set(resting) or not wanted:
         messages.info(request, "Nothing of this bill waits to be tried again.")

@@ -27,13 +27,11 @@ from justpayme.integrations.actions import NotPossible, locked, may_write, noted
 from justpayme.integrations.plan import AT_ONCE, Kind, Plan, build, ticked
 from justpayme.sync import outbox, revert
 from justpayme.sync.doorbell import request_push
-from justpayme.sync.models import IN_FLIGHT, OPEN, Conflict, Connection, Link, OutboxItem
+from justpayme.sync.models import IN_FLIGHT, NOT_LEFT, Conflict, Connection, Link, OutboxItem
 
 Direction = Connection.Direction
 BECAME_ONE_WAY = "read_only"
 """Why what waited was given up: the code that its items keep."""
-
-_NOT_LEFT = tuple(state for state in OPEN if state not in IN_FLIGHT)
 
 
 class Shifted(Exception):
@@ -154,7 +152,7 @@ class Leaving:
 def leaving(connection: Connection) -> Leaving:
     """What going one-directional, or a disconnect, would set aside."""
     kinds = OutboxItem.Kind
-    before = OutboxItem.objects.filter(connection=connection, state__in=_NOT_LEFT)
+    before = OutboxItem.objects.filter(connection=connection, state__in=NOT_LEFT)
     count = {kind: before.filter(kind=kind).count() for kind in kinds}
     flying = OutboxItem.objects.filter(connection=connection, state__in=IN_FLIGHT)
     return Leaving(

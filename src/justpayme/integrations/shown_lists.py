@@ -16,7 +16,7 @@ from justpayme.core.errors import CATALOGUE, Entry, told
 from justpayme.core.zones import zone
 from justpayme.integrations import defaults
 from justpayme.integrations.shown_plan import told as told_unit
-from justpayme.sync.models import Conflict, Connection, OutboxItem
+from justpayme.sync.models import RESTING, Conflict, Connection, OutboxItem
 from justpayme.web.format import Moment, Money, moment, money
 
 State = OutboxItem.State
@@ -28,8 +28,6 @@ BADGE_OF = {
     State.PARKED: "attention",
     State.REFUSED: "refused",
 }
-RETRIED = (State.REFUSED, State.PARKED)
-"""States that a press of Try again ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +130,7 @@ def item(row: OutboxItem, now: datetime, *, you: int) -> ShownItem:
         entry=entry,
         sentence=told(entry.code, row.error_text) if entry else "",
         said=row.error_text if entry and entry.code != "refused_by_xero" else "",
-        may_retry=state in RETRIED and not decides,
+        may_retry=state in RESTING and not decides,
         contacts=tuple(row.detail.get("contacts", ())) if decides else (),
         fix_url=_fix_url(row, entry),
     )

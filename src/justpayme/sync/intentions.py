@@ -18,12 +18,11 @@ from justpayme.core.merge import Merge, arrived
 from justpayme.core.outbox import has_marker
 from justpayme.sync import bulk, clients, conflicts, outbox
 from justpayme.sync.bulk import LinkRow
-from justpayme.sync.models import IN_FLIGHT, OPEN, Connection, Link, OutboxItem
+from justpayme.sync.models import IN_FLIGHT, NOT_LEFT, OPEN, Connection, Link, OutboxItem
 from justpayme.sync.outbox import Kind, State
 
 Landed = list[tuple[OutboxItem, str]]
 _SAME_INVOICE = ("number", "client", "lines")
-_EDITS = (Kind.UPDATE, Kind.CREATE)
 
 
 _LEFT = (*IN_FLIGHT, State.REFUSED)
@@ -124,11 +123,11 @@ def follow(
         done.add(item.pk)
     left = [item for item in items if item.pk not in done]
     references = {paid.reference for paid in lost}
-    flying = any(i.kind in _EDITS and i.state in IN_FLIGHT for i in left)
+    flying = any(i.kind in outbox.EDITS and i.state in IN_FLIGHT for i in left)
     for item in left:
         if item.kind == Kind.PAY and outbox.paid_of(item).reference in references:
             outbox.end(item, State.SUPERSEDED, "", now)
-        if item.kind in _EDITS and not (flying or decision.outgoing):
+        if item.kind in outbox.EDITS and not (flying or decision.outgoing):
             outbox.end(item, State.SUPERSEDED if decision.conflicts else State.DONE, "", now)
 
 
@@ -169,7 +168,7 @@ def _creations(connection: Connection, rows: Sequence[LinkRow]) -> list[OutboxIt
     """Items that may have made one of these invoices, each with what it sent or would send."""
     left = Q(state__in=(*_LEFT, State.CANCELLED), sent__isnull=False)
     waits = Q(
-        state__in=(State.WAITING, State.PARKED, State.REFUSED),
+        state__in=NOT_LEFT,
         bill__number__in={row.fields.number for row in rows} - {""},
     )
     found = OutboxItem.objects.filter(

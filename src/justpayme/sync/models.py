@@ -460,6 +460,12 @@ OPEN = (
 )
 """States of an item that is neither done nor given up."""
 
+NOT_LEFT = (OutboxItem.State.WAITING, OutboxItem.State.PARKED, OutboxItem.State.REFUSED)
+"""States of an item that is open and can't have had an effect in Xero."""
+
+RESTING = (OutboxItem.State.PARKED, OutboxItem.State.REFUSED)
+"""States of an item that waits for a person."""
+
 
 class Conflict(models.Model):
     """A value of ours that Xero's overrode, kept until a person decides (I-27).

@@ -27,7 +27,9 @@ from justpayme.core.settle import Pending
 from justpayme.sync import doorbell
 from justpayme.sync.models import (
     IN_FLIGHT,
+    NOT_LEFT,
     OPEN,
+    RESTING,
     ClientLink,
     Connection,
     Link,
@@ -43,8 +45,8 @@ PROPOSED_AT_MOST = 10
 MAY_LEAVE = (State.WAITING, *IN_FLIGHT)
 """States of items that a sending may have something to do for."""
 
-_CHANGES = (Kind.UPDATE, Kind.CREATE)
-_BEFORE_LEAVING = (State.WAITING, State.PARKED, State.REFUSED)
+EDITS = (Kind.UPDATE, Kind.CREATE)
+"""Kinds that carry what a bill says. Of one bill at most one of them waits."""
 
 
 def enqueue_update(bill: Bill, connection: Connection, by: User | None, now: datetime) -> None:
@@ -61,7 +63,7 @@ def _enqueue_change(
     kind: str, bill: Bill, connection: Connection, by: User | None, now: datetime
 ) -> None:
     enqueue_contact(bill.client, connection, by, now)
-    changes = OutboxItem.objects.filter(bill=bill, kind__in=_CHANGES)
+    changes = OutboxItem.objects.filter(bill=bill, kind__in=EDITS)
     changes.filter(state=State.REFUSED).update(state=State.SUPERSEDED, settled_at=now)
     _let_go(changes.filter(state=State.PARKED))  # the edit may have been the decision
     if not changes.filter(state=State.WAITING).exists():
@@ -71,7 +73,7 @@ def _enqueue_change(
 
 def keep_going(connection: Connection, bill_id: int, now: datetime) -> None:
     """A bill says something that Xero does not: there must be somebody to send it (I-27)."""
-    changes = OutboxItem.objects.filter(bill_id=bill_id, kind__in=_CHANGES, state__in=OPEN)
+    changes = OutboxItem.objects.filter(bill_id=bill_id, kind__in=EDITS, state__in=OPEN)
     if not changes.exists():
         _add(connection, Kind.UPDATE, None, now, bill_id=bill_id)
 
@@ -95,7 +97,7 @@ def enqueue_unpay(
 ) -> None:
     """A payment taken back here shall be deleted in Xero. One that never left is just dropped."""
     recorded = _recording_of(bill, paid)
-    if recorded is not None and recorded.state in _BEFORE_LEAVING:
+    if recorded is not None and recorded.state in NOT_LEFT:
         recorded.state, recorded.settled_at = State.SUPERSEDED, now
         recorded.save(update_fields=["state", "settled_at"])
         return
@@ -128,9 +130,9 @@ def is_overtaken(item: OutboxItem, now: datetime) -> bool:
     back needs neither recording nor deleting."""
     since = OutboxItem.objects.filter(bill=item.bill, pk__gt=item.pk)
     if item.kind == Kind.PAY:
-        back = since.filter(kind=Kind.UNPAY, marker=item.marker, state__in=_BEFORE_LEAVING)
+        back = since.filter(kind=Kind.UNPAY, marker=item.marker, state__in=NOT_LEFT)
         return bool(back.update(state=State.SUPERSEDED, settled_at=now))
-    edits = since.filter(kind__in=_CHANGES, state__in=(State.WAITING, State.PARKED))
+    edits = since.filter(kind__in=EDITS, state__in=(State.WAITING, State.PARKED))
     if item.kind == Kind.CREATE:
         return bool(edits.update(kind=Kind.CREATE))
     return item.kind == Kind.UPDATE and edits.exists()
@@ -202,9 +204,7 @@ def contacts_like(connection: Connection, client: Client) -> list[dict[str, Any]
 
 def retry(item: OutboxItem, by: User | None, now: datetime) -> bool:
     """Try a refused or parked item again; False if it is neither."""
-    changed = _let_go(
-        OutboxItem.objects.filter(pk=item.pk, state__in=(State.REFUSED, State.PARKED))
-    )
+    changed = _let_go(OutboxItem.objects.filter(pk=item.pk, state__in=RESTING))
     if changed:
         doorbell.request_push(connection=item.connection, by=by)
     return bool(changed)
@@ -212,7 +212,7 @@ def retry(item: OutboxItem, by: User | None, now: datetime) -> bool:
 
 def cancel_waiting(connection: Connection, now: datetime, *, code: str) -> int:
     """Give up what has not left yet, of this organisation; how many."""
-    items = OutboxItem.objects.filter(connection=connection, state__in=_BEFORE_LEAVING)
+    items = OutboxItem.objects.filter(connection=connection, state__in=NOT_LEFT)
     return items.update(state=State.CANCELLED, error_code=code, error_text="", settled_at=now)
 
 

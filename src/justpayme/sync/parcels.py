@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from justpayme.bills.models import Bill
 from justpayme.core.bill import OWNED_BY_XERO, UNITS, BillFields, Status
+from justpayme.core.editable import in_locked_period
 from justpayme.core.settle import under
 from justpayme.sync import bulk, clients, outbox
 from justpayme.sync.models import (
@@ -138,16 +139,8 @@ def changed_units(base: BillFields, local: BillFields) -> tuple[str, ...]:
 def _is_locked(connection: Connection, base: BillFields, local: BillFields) -> bool:
     """Is this bill, as it is or as it would be, dated in a locked period? Drafts are not in the
     books yet (xero-facts 3.10, 4.6)."""
-    both = (base, local)
-    return any(
-        b.status is not Status.DRAFT and in_locked_period(connection, b.issued_on) for b in both
-    )
-
-
-def in_locked_period(connection: Connection, day: date | None) -> bool:
-    """Is this calendar day locked in Xero? The lock date itself counts (xero-facts 4.6)."""
-    lock = connection.lock_date
-    return lock is not None and day is not None and day <= lock
+    both, lock = (base, local), connection.lock_date
+    return any(b.status is not Status.DRAFT and in_locked_period(b.issued_on, lock) for b in both)
 
 
 def _pack_create(connection: Connection, item: OutboxItem) -> Parcel | Ending:
@@ -161,7 +154,7 @@ def _pack_create(connection: Connection, item: OutboxItem) -> Parcel | Ending:
     if connection.defaults_set_at is None:
         return Ending(State.PARKED, "defaults_missing")
     status = "DRAFT" if local.status is Status.DRAFT else connection.create_as
-    if status != "DRAFT" and in_locked_period(connection, local.issued_on):
+    if status != "DRAFT" and in_locked_period(local.issued_on, connection.lock_date):
         return Ending(State.REFUSED, "lock_date")
     new = New(_with_defaults(local, connection), status, connection.branding_theme)
     # Xero's invoice begins unpaid; payments recorded here follow by themselves. One that begins
@@ -192,7 +185,7 @@ def _pack_pay(connection: Connection, item: OutboxItem) -> Parcel | Ending:
         return Ending(State.REFUSED, "payment_not_allowed")
     if paid.amount > base.outstanding:
         return Ending(State.REFUSED, "payment_over_due")
-    if paid.on is None or in_locked_period(connection, paid.on):
+    if paid.on is None or in_locked_period(paid.on, connection.lock_date):
         return Ending(State.REFUSED, "lock_date")
     new = NewPayment(str(link.invoice_id), account.account_id, paid.on, paid.amount, paid.reference)
     return _unless_hindered(Parcel(item, new))
@@ -205,7 +198,7 @@ def _pack_unpay(connection: Connection, item: OutboxItem) -> Parcel | Ending:
     there = any(p.remote_id == payment_id for p in base.payments)
     if not payment_id or not there:
         return Ending(State.DONE)
-    if in_locked_period(connection, outbox.paid_of(item).on):
+    if in_locked_period(outbox.paid_of(item).on, connection.lock_date):
         return Ending(State.REFUSED, "lock_date")
     item.remote_id = payment_id
     return Parcel(item, payment_id)

@@ -24,7 +24,7 @@ from justpayme.core.errors import Problem
 from justpayme.core.outbox import Decision, Outcome, Step, Verdict
 from justpayme.sync import bulk, outbox, parcels, revert, search
 from justpayme.sync.apply import fence
-from justpayme.sync.models import IN_FLIGHT, Connection, OutboxItem, Run, Shipment
+from justpayme.sync.models import IN_FLIGHT, RESTING, Connection, OutboxItem, Run, Shipment
 from justpayme.sync.outbox import Kind, State
 from justpayme.sync.under_way import WATCH, Sending, confirm, lock, next_step, unsure
 from justpayme.xero.answer import Answer, Element
@@ -36,8 +36,6 @@ ROUNDS = 50
 
 CALLS = 3
 """Calls of one sending that follow closely: read first, send, read again."""
-
-_HELD = (State.REFUSED, State.PARKED)
 
 ORDER = (Kind.CONTACT, Kind.CREATE, Kind.UPDATE, Kind.UNPAY, Kind.PAY)
 
@@ -62,7 +60,7 @@ class Push(Sending):
 
     def _reconsider(self) -> None:
         """What we ourselves held back may go once its cause is gone, by itself."""
-        mine = OutboxItem.objects.filter(connection=self.run.connection, state__in=_HELD)
+        mine = OutboxItem.objects.filter(connection=self.run.connection, state__in=RESTING)
         items = [item for item in mine if parcels.may_change_its_mind(item)]
         if not items:
             return
@@ -70,7 +68,7 @@ class Push(Sending):
             self.pull.check_organisation()
         with transaction.atomic():
             connection = fence(self.run)
-            for item in lock(items, states=_HELD):
+            for item in lock(items, states=RESTING):
                 parcels.reconsider(connection, item, self.clock.now())
 
     def _send(self, kind: str, items: Sequence[OutboxItem]) -> None:

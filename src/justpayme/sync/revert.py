@@ -17,10 +17,8 @@ from justpayme.core.bill import BillFields, to_plain
 from justpayme.core.merge import changes, merge
 from justpayme.core.settle import over, under
 from justpayme.sync import apply, bulk, clients, conflicts, outbox
-from justpayme.sync.models import IN_FLIGHT, Link, OutboxItem
+from justpayme.sync.models import IN_FLIGHT, NOT_LEFT, Link, OutboxItem
 from justpayme.sync.outbox import State
-
-_NOT_LEFT = (State.WAITING, State.PARKED, State.REFUSED)
 
 
 @transaction.atomic
@@ -34,7 +32,7 @@ def to_base(link: Link, by: User | None, now: datetime, *, keep: bool) -> None:
     rows = Bill.objects.select_related("client__link").prefetch_related("lines", "payments")
     bill = rows.get(pk=link.bill_id)
     items = OutboxItem.objects.filter(bill=bill)
-    items.filter(state__in=_NOT_LEFT).update(state=State.CANCELLED, settled_at=now)
+    items.filter(state__in=NOT_LEFT).update(state=State.CANCELLED, settled_at=now)
     under_way = outbox.pending(list(items.filter(state__in=IN_FLIGHT).order_by("id")))
     base = bulk.base_of(link.base)
     before = bill.fields(contact_id=clients.contact_id_of(bill.client))
