@@ -301,6 +301,47 @@ def _unlinked_name(xero: Xero) -> tuple[str, str]:
     return found.id, found.name
 
 
+def _paid_new_bill(connection: Connection, number: str) -> Bill:
+    """A bill on its way to Xero, on which money came in before it got there."""
+    bill = bill_of(connection, number=number, client="Zoë & Sons")
+    outbox.enqueue_create(bill, connection, None, NOW)
+    pay(bill, connection, Decimal("20.00"))
+    return bill
+
+
+def test_a_payment_does_not_keep_a_bill_back_whose_number_was_refused_and_mended(
+    xero: Xero, two_way: Connection
+) -> None:
+    """The new creation is younger than the payment that waits for it."""
+    bill = _paid_new_bill(two_way, open_bill(two_way).number)
+    push(xero, two_way)
+    assert item_of(bill, Kind.CREATE).error_code == "number_in_use"
+    Bill.objects.filter(pk=bill.pk).update(number="NEW-FREE")
+    outbox.enqueue_create(bill, two_way, None, NOW)
+    quiet(xero, two_way)
+    assert again(bill).paid == invoice_of(xero, bill).amount_paid == 20
+    judge(xero, two_way)
+
+
+def test_a_payment_and_an_edit_do_not_keep_a_bill_back_whose_request_got_lost(
+    xero: Xero, two_way: Connection
+) -> None:
+    """The edit becomes the creation, and is younger than the payment."""
+    bill = _paid_new_bill(two_way, "NEW-LOST")
+    xero.fault("reset_before", method="PUT", path="/invoices", count=None)
+    push(xero, two_way)
+    assert item_of(bill, Kind.CREATE).state == State.UNSURE
+    Bill.objects.filter(pk=bill.pk).update(reference="typed meanwhile")
+    outbox.enqueue_update(bill, two_way, None, NOW)
+    xero.later(5)
+    sync(xero, two_way)
+    xero.heal()
+    quiet(xero, two_way)
+    invoice = invoice_of(xero, bill)
+    assert (invoice.reference, again(bill).paid, invoice.amount_paid) == ("typed meanwhile", 20, 20)
+    judge(xero, two_way)
+
+
 @pytest.mark.parametrize("same", [True, False])
 def test_a_look_alike_waits_for_a_person_and_the_bill_follows_by_itself(
     xero: Xero, two_way: Connection, same: bool

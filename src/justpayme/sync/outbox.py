@@ -298,7 +298,9 @@ def _pending(item: OutboxItem) -> Pending:
 
 def due(connection: Connection, now: datetime) -> list[OutboxItem]:
     """Waiting items that may leave now: the first of each bill, nothing of it being under way
-    (I-23), and only bills that are invoices already, unless the item makes them one."""
+    (I-23), and only bills that are invoices already, unless the item makes them one. What waits
+    for the invoice does not keep it from being made: its creation may be the younger item, when
+    one before it was refused or got lost."""
     items = OutboxItem.objects.filter(connection=connection, state__in=MAY_LEAVE).order_by("id")
     linked = set(
         Link.objects.filter(connection=connection, bill__outbox__in=items).values_list(
@@ -309,9 +311,10 @@ def due(connection: Connection, now: datetime) -> list[OutboxItem]:
     found = []
     for item in items:
         about = item.bill_id or ("client", item.client_id)
-        ready = item.kind in (Kind.CONTACT, Kind.CREATE) or item.bill_id in linked
+        if item.kind not in (Kind.CONTACT, Kind.CREATE) and item.bill_id not in linked:
+            continue
         rested = item.not_before is None or item.not_before <= now
-        if item.state == State.WAITING and ready and rested and about not in taken:
+        if item.state == State.WAITING and rested and about not in taken:
             found.append(item)
         taken.add(about)
     return found
