@@ -69,7 +69,7 @@ def unescaped(text):
 @pytest.mark.parametrize(
     ("state", "code", "badge", "note"),
     [
-        (State.WAITING, "", "Waiting to send", "Goes out with the next sync"),
+        (State.WAITING, "", "Waiting to send", "Goes out by itself"),
         (State.SENDING, "", "Sending", "On its way now"),
         (State.UNSURE, "", "Sent, being checked", "Being looked for in Xero"),
         (
@@ -84,7 +84,7 @@ def unescaped(text):
             "Needs attention",
             "We don&#x27;t know yet which account",
         ),
-        (State.PARKED, "contact_needed", "Waiting to send", "Goes out with the next sync"),
+        (State.PARKED, "contact_needed", "Waiting to send", "Goes out by itself"),
     ],
 )
 def test_each_state_has_its_badge_in_list_and_page(page, two_way, alice, state, code, badge, note):

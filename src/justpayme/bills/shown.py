@@ -130,7 +130,7 @@ def way_note(way: OnTheWay) -> str:
         return "Being looked for in Xero"
     if state.SENDING in way.states:
         return "On its way now"
-    return "Goes out with the next sync" if way.states else ""
+    return "Goes out by itself" if way.states else ""
 
 
 # --- rows of lists -------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from justpayme.bills.queries import BillDetail
 from justpayme.sync.models import RESTING
 
 CHOICES = {
-    "mine": "Yours stands again and goes to Xero with the next sync.",
+    "mine": "Yours stands again and is on its way to Xero.",
     "xero": "Xero’s value stays. Yours is kept in the history.",
 }
 
@@ -132,7 +132,7 @@ def bill_retry(request: BusinessRequest, pk: int) -> HttpResponse:
         request,
         pk,
         lambda: actions.item_retry(act=act_of(request), item_ids=wanted),
-        "It is tried again with the next sync.",
+        "It is being tried again.",
     )
 
 
