@@ -40,6 +40,7 @@ from justpayme.bills.models import Bill, Line, Payment
 from justpayme.bills.receiving import organisation_for_new
 from justpayme.core.bill import (
     UNITS,
+    ZERO,
     BillFields,
     LineFields,
     MoneyKind,
@@ -54,11 +55,9 @@ from justpayme.core.outbox import without_marker
 from justpayme.sync import outbox, revert
 from justpayme.sync.conflicts import PAYMENTS
 from justpayme.sync.models import NOT_LEFT, ClientLink, Conflict, Link, OutboxItem
+from justpayme.xero.outgoing import LONGEST_NAME
 
 Choice = Literal["mine", "xero"]
-
-NAME_AT_MOST = 255
-"""Characters of a contact's name (xero-facts 4.4)."""
 
 
 # --- one bill ----------------------------------------------------------------------------------
@@ -229,7 +228,7 @@ def _restore(held: Held, unit: str, ours: BillFields) -> None:
             setattr(bill, name, getattr(ours, name))
         if unit == "status" and ours.status is Status.VOID:
             _refuse_money(bill)
-            bill.outstanding = bill.total - bill.total
+            bill.outstanding = ZERO
 
 
 def _refuse_money(bill: Bill) -> None:
@@ -328,7 +327,7 @@ def contact_decide(*, act: Act, item_id: int, contact_id: str | None, name: str 
 
 def _unfit_contact(item: OutboxItem, contact_id: str | None, name: str) -> Problems:
     if contact_id is None:
-        unfit = len(name) > NAME_AT_MOST or {"<", ">"} & set(name)
+        unfit = len(name) > LONGEST_NAME or {"<", ">"} & set(name)
         return {"name": "Use 255 characters or fewer, without < and >."} if unfit else {}
     proposed = {str(c["id"]): c for c in item.detail.get("contacts", ())}
     contact = proposed.get(contact_id)

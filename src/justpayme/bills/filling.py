@@ -24,9 +24,7 @@ from justpayme.core.editable import in_locked_period, period_sentence
 from justpayme.core.entry import TOTAL_BELOW, BillEntry, LineEntry, Problems, bill_problems
 from justpayme.core.totals import PricedLine, Totals, add_up, rate_of, rate_text
 from justpayme.sync.models import ClientLink, Connection
-
-NEVER_EMPTY = ("number", "issued_on", "due_on", "expected_on", "branding_theme")
-"""What Xero has no way to make empty from outside, once there is a value."""
+from justpayme.xero.outgoing import NEVER_EMPTY
 
 _HEAD_TEXTS = ("number", "reference", "branding_theme", "url")
 _HEAD = (
@@ -309,7 +307,7 @@ def _xero_problems(held: Held, entry: BillEntry, stored: BillEntry | None) -> Pr
         return {}
     found: Problems = {}
     if stored is not None:
-        for name in NEVER_EMPTY:
+        for name in sorted(NEVER_EMPTY):
             if getattr(stored, name) and not getattr(entry, name):
                 found[name] = "Xero can't make this empty from outside. Enter a value."
     if "xero" in entry.url.lower() and (stored is None or entry.url != stored.url):

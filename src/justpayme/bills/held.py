@@ -102,12 +102,6 @@ def locks(bill: Bill, connection: Connection) -> dict[str, str]:
     )
 
 
-def owner_of_bill(bill: Bill) -> Connection | None:
-    """The organisation that the bill is linked with, if it is connected."""
-    link = Link.objects.select_related("connection").filter(bill=bill).first()
-    return link.connection if link and link.connection.is_in_use else None
-
-
 def owner_of_client(client: Client) -> Connection | None:
     """The organisation that owns this client, if its contact is in a connected one."""
     link = ClientLink.objects.select_related("connection").filter(client=client).first()

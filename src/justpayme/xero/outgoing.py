@@ -54,8 +54,8 @@ _HEADER = {
 }
 """Unit -> field of a bill and Xero's name for it, where one is simply the other."""
 
-_NEVER_EMPTY = {"number", "issued_on", "due_on", "expected_on", "branding_theme"}
-"""Xero has no way to take these away again by a request."""
+NEVER_EMPTY = {"number", "issued_on", "due_on", "expected_on", "branding_theme"}
+"""Units that Xero has no way to make empty by a request, once there is a value."""
 
 _CREATE_STATUS = ("AUTHORISED", "DRAFT")
 
@@ -141,7 +141,7 @@ def _hinders_change(change: Change) -> str:
             return ""  # nothing else is sent
     if "client" in units and not bill.client:
         return "contact_missing"
-    if any(not getattr(bill, name) for name in units & _NEVER_EMPTY):
+    if any(not getattr(bill, name) for name in units & NEVER_EMPTY):
         return "cannot_be_empty"
     if "lines" not in units:
         return ""
@@ -252,7 +252,7 @@ def _changed(change: Change) -> Json:
 
 
 def _created(new: New) -> Json:
-    """A new invoice without what is empty: Xero then numbers it, dates it, and so on."""
+    """A new invoice without what is empty: Xero then fills in what it needs, such as the day."""
     bill = replace(new.bill, branding_theme=new.branding_theme or new.bill.branding_theme)
     if new.status not in _CREATE_STATUS:
         raise ValueError(f"An invoice can't begin as {new.status}.")
