@@ -44,14 +44,12 @@ _ANY = msgspec.json.Decoder()
 class Element:
     """What became of one thing that was sent. `messages`: Xero's words, errors or warnings.
 
-    `raw` is the thing as Xero shows it after writing, empty if it was refused. It is a short
-    form: no payments, credits or tracking, and a void invoice still shows its debt (xero-facts
-    3.8). Take the id from it; before a bill takes anything else, read the invoice.
+    Only the id is taken from what Xero shows after writing: it is a short form, without payments,
+    credits or tracking, and a void invoice still shows its debt (xero-facts 3.8).
     """
 
     ok: bool
     id: str
-    raw: msgspec.Raw
     messages: tuple[str, ...] = ()
 
     def code(self, *, payment: bool = False) -> str:
@@ -65,15 +63,12 @@ class Answer:
     Xero said nothing of them.
 
     `problem` is what stands in the way of more than this request (limits, permissions, an
-    outage) or why a whole request was refused. `retry_after`: seconds, for LIMITED. `sent`
-    False: not a byte left us, so this was no try.
+    outage) or why a whole request was refused.
     """
 
     outcome: Outcome
     elements: tuple[Element, ...] = ()
     problem: Problem | None = None
-    retry_after: float | None = None
-    sent: bool = True
 
 
 def unclear(problem: Problem) -> Answer:
@@ -81,9 +76,9 @@ def unclear(problem: Problem) -> Answer:
     return Answer(Outcome.UNCLEAR, (), problem)
 
 
-def limited(problem: Problem, *, sent: bool = True) -> Answer:
+def limited(problem: Problem) -> Answer:
     """Nothing was done; the same bytes may go later."""
-    return Answer(Outcome.LIMITED, (), problem, problem.retry_after, sent)
+    return Answer(Outcome.LIMITED, (), problem)
 
 
 def read(
@@ -193,9 +188,9 @@ def _element(plural: str, row: msgspec.Raw) -> Element:
     said = signs.warnings if signs.good else signs.validation_errors
     messages = tuple(_clean(one.message) for one in said or ())
     if not signs.good:
-        return Element(False, "", msgspec.Raw(b""), messages)
+        return Element(False, "", messages)
     found = _ANY.decode(row).get(_IDS[plural])
-    return Element(True, str(found or "").lower(), msgspec.Raw(bytes(row)), messages)
+    return Element(True, str(found or "").lower(), messages)
 
 
 def _clean(message: str) -> str:

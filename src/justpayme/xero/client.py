@@ -269,11 +269,10 @@ class XeroClient:
         started = self.clock.monotonic()
         for force in (False, True):
             if problem := self._not_now():
-                return limited(problem, sent=force)
+                return limited(problem)
             bearer = self.token(force)
             if self.clock.monotonic() - started > LEAVES_WITHIN:
-                late = Problem("xero_unavailable", "a token took too long to come")
-                return limited(late, sent=force)
+                return limited(Problem("xero_unavailable", "a token took too long to come"))
             found = self._transmit(request, key, bearer, started)
             if isinstance(found, Answer):
                 return found
@@ -303,7 +302,7 @@ class XeroClient:
                 body = self._body(answer, started + LONGEST_WRITE)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             self._count(0, {})
-            return limited(Problem("xero_unreachable", type(error).__name__), sent=False)
+            return limited(Problem("xero_unreachable", type(error).__name__))
         except (Problem, httpx2.DecodingError, httpx2.TransportError) as error:
             self._count(0, {})
             return unclear(_lost(error))
