@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 from tests.bills.given import HOSTILE, a_bill, act
 from tests.bills.test_two_ways import clash, contact_question, edit, pay
 from tests.fixtures.xero import NOW
@@ -119,6 +120,28 @@ def test_the_list_finds_bills_by_how_they_stand(xero, page, two_way, alice):
         html = page.get("/bills/", {"xero": name}).content.decode()
         found = {int(pk) for pk in re.findall(r'class="lnk" href="/bills/(\d+)/"', html)}
         assert found == {bill.pk for bill in bills}, name
+
+
+def test_home_calls_no_bill_equal_whose_changes_have_not_arrived(xero, page, two_way, alice):
+    linked = Bill.objects.filter(link__connection=two_way).count()
+    overridden, _ = clash(xero, two_way, alice)
+    waiting, refused = Bill.objects.filter(
+        link__connection=two_way, status="active", paid=0, credited=0
+    ).exclude(pk=overridden.pk)[:2]
+    for bill in (waiting, refused):
+        edit(alice, bill, reference="New")
+    rest_with(refused, State.REFUSED, "number_in_use")
+    Connection.objects.update(checked_at=timezone.now(), imported_at=timezone.now())
+    text = text_of(page.get("/"))
+    assert f"Equal to the penny {linked - 2} Waiting to reach Xero 1 Not equal: needs you 1" in text
+    assert "1 bill not in step with Xero" in text
+    assert "1 bill overridden by Xero" in text
+    assert "Everything is in order" not in text
+
+
+def test_home_asks_about_a_bill_that_is_not_in_xero_yet(page, two_way, alice):
+    contact_question(two_way, alice)
+    assert "1 bill not in step with Xero" in text_of(page.get("/"))
 
 
 def test_the_list_costs_no_more_for_what_waits(page, two_way, alice, django_assert_num_queries):

@@ -767,11 +767,20 @@ def recently_paid(books: Books, size: int = 4) -> list[BillRow]:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """All bills by how they stand to Xero; the numbers add up to `bills`."""
+    """All bills by how they stand to Xero; the numbers add up to `bills`.
+
+    `resting` and `moving`, per organisation: of its bills, those that differ from Xero because
+    something of theirs waits for a person, or has yet to arrive there. `asking` and `overridden`
+    count bills, also those that are not in Xero, about which a person is asked.
+    """
 
     bills: int
     drafts: int
     by_connection: Mapping[int, int]
+    resting: Mapping[int, int] = field(default_factory=dict)
+    moving: Mapping[int, int] = field(default_factory=dict)
+    asking: int = 0
+    overridden: int = 0
 
     @property
     def absent(self) -> int:
@@ -780,14 +789,48 @@ class Tally:
 
 
 def tally(books: Books) -> Tally:
-    """How many bills there are, and how many of each organisation; one statement."""
-    drafts = Count("pk", filter=Q(status=Status.DRAFT))
-    everything = books.bills().order_by().values(group=Value(0))
+    """How many bills there are, and how they stand to each organisation; one statement."""
+    whole = books.bills().order_by()
+    rows = _counted(whole, "bills").union(
+        _counted(whole.filter(status=Status.DRAFT), "drafts"), *_linked_counts(books), all=True
+    )
+    found: dict[str, dict[int, int]] = {}
+    for row in rows:
+        found.setdefault(row["what"], {})[row["group"]] = row["n"]
+    return Tally(
+        bills=found.get("bills", {}).get(0, 0),
+        drafts=found.get("drafts", {}).get(0, 0),
+        by_connection=found.get("linked", {}),
+        resting=found.get("resting", {}),
+        moving=found.get("moving", {}),
+        asking=found.get("asking", {}).get(0, 0),
+        overridden=found.get("overridden", {}).get(0, 0),
+    )
+
+
+def _linked_counts(books: Books) -> list[QuerySet[Any, dict[str, Any]]]:
+    """What can only be counted where there is an organisation."""
+    if not books.connections:
+        return []
+    bills = books.bills().order_by()
+    resting = bills.filter(_needs_person(books))
+    moving = bills.filter(_is_waiting(books)).exclude(_needs_person(books))
+    overridden = bills.filter(pk__in=_conflicts(books).order_by().values("bill_id"))
     links = Link.objects.filter(connection__in=list(books.connections)).order_by()
-    rows = everything.annotate(n=Count("pk"), drafts=drafts)
-    if books.connections:
-        linked = links.values(group=F("connection_id")).annotate(n=Count("pk"), drafts=Value(0))
-        rows = rows.union(linked, all=True)
-    found = {row["group"]: row for row in rows}
-    whole = found.pop(0, {"n": 0, "drafts": 0})
-    return Tally(whole["n"], whole["drafts"], {pk: row["n"] for pk, row in found.items()})
+    by = F("connection_id")
+    return [
+        _counted(links, "linked", by),
+        _counted(links.filter(bill__in=resting.values("pk")), "resting", by),
+        _counted(links.filter(bill__in=moving.values("pk")), "moving", by),
+        _counted(resting, "asking"),
+        _counted(overridden, "overridden"),
+    ]
+
+
+def _counted(
+    rows: QuerySet[Any], what: str, group: Combinable | None = None
+) -> QuerySet[Any, dict[str, Any]]:
+    """How many rows there are of each group, as one arm of the statement in `tally`."""
+    grouped = rows.values(what=Value(what), group=group or Value(0))
+    counted: QuerySet[Any, dict[str, Any]] = grouped.annotate(n=Count("pk"))
+    return counted

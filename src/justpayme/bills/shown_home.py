@@ -97,12 +97,20 @@ class TallyLine:
 
 def shown_tally(tally: Tally, books: Books) -> list[TallyLine]:
     """All bills by how they stand to Xero; nothing is left out, so the lines add up."""
-    sums = {"equal": 0, "late": 0, "stopped": 0, "parted": 0}
+    sums = dict.fromkeys(("equal", "late", "stopped", "parted", "resting", "moving"), 0)
     for pk, count in tally.by_connection.items():
-        sums[_standing(books.connections[pk], books.now)] += count
+        standing = _standing(books.connections[pk], books.now)
+        if standing in ("equal", "late"):
+            resting, moving = tally.resting.get(pk, 0), tally.moving.get(pk, 0)
+            sums["resting"] += resting
+            sums["moving"] += moving
+            count -= resting + moving
+        sums[standing] += count
     lines = [
         TallyLine("ok", "equal", "Equal to the penny", f"{sums['equal']:,}", big=True),
         TallyLine("go", "clock", "Being checked", f"{sums['late']:,}"),
+        TallyLine("calm", "clock", "Waiting to reach Xero", f"{sums['moving']:,}"),
+        TallyLine("warn", "warn", "Not equal: needs you", f"{sums['resting']:,}"),
         TallyLine("warn", "warn", "Sync is paused", f"{sums['stopped']:,}"),
         TallyLine("calm", "unlink", "No longer synced", f"{sums['parted']:,}"),
         TallyLine("calm", "absent", "Not in Xero", f"{tally.absent:,}"),
@@ -132,8 +140,10 @@ class Need:
 
 
 def needs(oldest: Sequence[BillRow], tally: Tally, books: Books) -> list[Need]:
-    """What waits for a person: stopped organisations, the oldest overdue bills, drafts."""
+    """What waits for a person: stopped organisations, what Xero refused or asks, what it
+    overrode, the oldest overdue bills, drafts."""
     found = [_broken(c) for c in books.connections.values() if c.is_in_use and not c.is_live]
+    found += _asked(tally)
     found += [_late(row) for row in oldest]
     if tally.drafts:
         one = tally.drafts == 1
@@ -161,6 +171,34 @@ def _broken(connection: Connection) -> Need:
         "Look",
         connection.name,
     )
+
+
+def _asked(tally: Tally) -> list[Need]:
+    """Changes that wait for a decision, and values that Xero overrode."""
+    found = []
+    if tally.asking:
+        found.append(
+            Need(
+                "warn",
+                "warn",
+                f"{count_bills(tally.asking)} not in step with Xero",
+                "A change was refused, or waits for your decision.",
+                reverse("integrations:outbox"),
+                "Look",
+            )
+        )
+    if tally.overridden:
+        found.append(
+            Need(
+                "clash",
+                "notequal",
+                f"{count_bills(tally.overridden)} overridden by Xero",
+                "Xero’s value counts. Yours is kept: send it, or drop it.",
+                reverse("integrations:conflicts"),
+                "Decide",
+            )
+        )
+    return found
 
 
 def _late(row: BillRow) -> Need:
