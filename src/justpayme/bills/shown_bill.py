@@ -340,6 +340,9 @@ XERO_DID = {
     "sent": ("ok", "up", "Sent to Xero"),
 }
 
+CONFIRMED = ("calm", "equal", "Confirmed by Xero, with every value the same")
+"""Xero gave what we had sent its own ids, and changed nothing that is shown."""
+
 
 def told_history(
     entries: Sequence[Mapping[str, Any]],
@@ -370,6 +373,8 @@ def _told_entry(
     known = PERSON_DID if entry["source"] == "person" else XERO_DID
     plain = entry["action"].replace("_", " ").capitalize()
     tone, icon, what = known.get(entry["action"], ("calm", "unlink", plain))
+    if entry["action"] == "changed" and entry["source"] == "xero" and not changes:
+        tone, icon, what = CONFIRMED
     run_url, run = _run(entry, detail)
     return Told(
         tone=tone,

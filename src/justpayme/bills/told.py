@@ -111,6 +111,8 @@ def _told(change: Mapping[str, Any], currency: str, names: Mapping[str, str]) ->
         yield from _items(_list(old), _list(new), lambda a, b: _payment_changes(a, b, currency))
     elif name == "client":
         yield Change("Client", _client(old, names), _client(new, names))
+    elif name == "rate" and not old and _number(new) == 1:
+        return  # Xero spells out the rate of its own currency
     else:
         label = LABELS.get(name, name.replace("_", " ").capitalize())
         yield Change(label, _value(name, old, currency), _value(name, new, currency))
@@ -136,6 +138,8 @@ def _value(name: str, value: Any, currency: str) -> str:
         return _day(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if name == "branding_theme" and is_contact_id(str(value)):
+        return "a theme of Xero’s"
     if name == "tax_mode":
         return TAX_MODES.get(str(value), str(value))
     return str(value).capitalize() if name == "status" else str(value)
@@ -164,21 +168,28 @@ def _day(value: Any) -> str:
 Item = Mapping[str, Any] | None
 
 
+Differ = Callable[[Item, Item], Iterator[Change]]
+
+
 def _items(
-    old: list[dict[str, Any]],
-    new: list[dict[str, Any]],
-    differ: Callable[[Item, Item], Iterator[Change]],
+    old: list[dict[str, Any]], new: list[dict[str, Any]], differ: Differ
 ) -> Iterator[Change]:
-    """Pair the items of two lists by Xero's id, else by place, and tell what differs."""
-    left = {_key(item, index): item for index, item in enumerate(old)}
-    for index, item in enumerate(new):
-        yield from differ(left.pop(_key(item, index), None), item)
-    for item in left.values():
+    """Pair the items of two lists by Xero's id, and tell what differs.
+
+    What we send has no id until Xero's answer names it: such an item is the one that says the
+    same afterwards, or else the one that stands in its place.
+    """
+    named = {str(item["remote_id"]): item for item in old if item.get("remote_id")}
+    nameless = {place: item for place, item in enumerate(old) if not item.get("remote_id")}
+    before: list[Item] = [named.pop(str(item.get("remote_id") or ""), None) for item in new]
+    for place, item in enumerate(new):
+        same = (was for was, other in nameless.items() if not any(differ(other, item)))
+        if before[place] is None and (found := next(same, None)) is not None:
+            before[place] = nameless.pop(found)
+    for place, item in enumerate(new):
+        yield from differ(before[place] or nameless.pop(place, None), item)
+    for item in (*named.values(), *nameless.values()):
         yield from differ(item, None)
-
-
-def _key(item: Mapping[str, Any], index: int) -> str:
-    return str(item.get("remote_id") or f"place {index}")
 
 
 def _line_changes(old: Item, new: Item, currency: str) -> Iterator[Change]:
