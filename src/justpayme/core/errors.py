@@ -46,8 +46,7 @@ FIXES = frozenset(
 class Entry:
     """One kind of error: what happened (`sentence`), what is safe (`means`), what to do.
 
-    `fix` is one of `FIXES`; `link` is a path of ours where it is put right, if it is always
-    the same one (a bill's own page is known only to whoever shows the error).
+    `fix` is one of `FIXES`; where it leads is known to whoever shows the error.
     """
 
     code: str
@@ -57,19 +56,13 @@ class Entry:
     remedy: str
     fixer: str = "nobody"
     fix: str = ""
-    link: str = ""
-
-
-_XERO = "/settings/integrations/xero/"
-_CLIENTS = "/clients/"
 
 
 def _refused(
     code: str, sentence: str, remedy: str, *, fix: str = "edit_bill", fixer: str = "you"
 ) -> Entry:
     """Xero (or we, knowing Xero's rules) did not take one change; nothing else is affected."""
-    link = {"edit_client": _CLIENTS, "defaults": _XERO, "reload_lists": _XERO}.get(fix, "")
-    return Entry(code, Next.PERSON, sentence, _KEPT, remedy, fixer, fix, link)
+    return Entry(code, Next.PERSON, sentence, _KEPT, remedy, fixer, fix)
 
 
 _KEPT = "Xero was left as it is, and what you entered is kept here."
@@ -161,7 +154,6 @@ CATALOGUE: dict[str, Entry] = {
             "Reconnect Xero. Every setting is kept.",
             fixer="owner",
             fix="reconnect",
-            link=_XERO,
         ),
         Entry(
             "removed_in_xero",
@@ -171,7 +163,6 @@ CATALOGUE: dict[str, Entry] = {
             "Reconnect Xero, or disconnect here too.",
             fixer="owner",
             fix="reconnect",
-            link=_XERO,
         ),
         Entry(
             "permission_missing",
@@ -181,7 +172,6 @@ CATALOGUE: dict[str, Entry] = {
             "Reconnect Xero and leave every permission ticked.",
             fixer="owner",
             fix="reconnect",
-            link=_XERO,
         ),
         Entry(
             "organisation_changed",
@@ -213,7 +203,6 @@ CATALOGUE: dict[str, Entry] = {
             "Xero was not touched, and what you entered is kept here.",
             "Go bidirectional if what you change here should reach Xero.",
             fixer="owner",
-            link=_XERO,
         ),
         Entry(
             "write_permission_missing",
@@ -223,7 +212,6 @@ CATALOGUE: dict[str, Entry] = {
             "Reconnect Xero and leave every permission ticked.",
             fixer="owner",
             fix="reconnect",
-            link=_XERO,
         ),
         Entry(
             "defaults_missing",
@@ -233,7 +221,6 @@ CATALOGUE: dict[str, Entry] = {
             "Choose them once on the organisation's page.",
             fixer="owner",
             fix="defaults",
-            link=_XERO,
         ),
         Entry(
             "receiving_account_missing",
@@ -243,7 +230,6 @@ CATALOGUE: dict[str, Entry] = {
             "Choose an account on the organisation's page.",
             fixer="owner",
             fix="defaults",
-            link=_XERO,
         ),
         Entry(
             "contact_like_this",
@@ -253,7 +239,6 @@ CATALOGUE: dict[str, Entry] = {
             "Say whether it is the same person or firm.",
             fixer="you",
             fix="edit_client",
-            link=_CLIENTS,
         ),
         Entry(
             "contact_needed",
@@ -263,7 +248,6 @@ CATALOGUE: dict[str, Entry] = {
             "Decide about the client first; the bill follows by itself.",
             fixer="you",
             fix="edit_client",
-            link=_CLIENTS,
         ),
         Entry(
             "sending_ended",
