@@ -185,7 +185,7 @@ Generated from `tests/core/rules.py`, the table that also drives the tests: do n
 Each *unit* of a bill (fields that only make sense together) is compared with its *base*, the
 last version that both books agreed on.
 *Goes out*: our value stands and is sent to Xero when the sync is bidirectional.
-*Conflict*: Xero's value stands and ours is kept in the bill's history.
+*Conflict*: Xero's value stands and ours is kept until somebody decides.
 *Sent*: we had sent a value and its answer was lost; where Xero shows that value, it is our own.
 
 | rule | situation | field | base | here | in Xero | result | also |
