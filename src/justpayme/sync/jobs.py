@@ -23,7 +23,8 @@ from justpayme.sync.models import Connection, Meter, OAuthState, Run, Shipment
 
 log = structlog.get_logger(__name__)
 
-METERS_KEPT = timedelta(days=62)
+KEPT = timedelta(days=62)
+"""Figures of calls, and requests to Xero whose items have all come to rest."""
 STATES_KEPT = timedelta(days=1)
 SILENT = timedelta(seconds=30)
 """A worker beats every 10 s; one that was silent this long is gone."""
@@ -69,8 +70,8 @@ def reap(timestamp: int) -> None:
 def tidy(timestamp: int) -> None:
     """Delete what nobody needs any more; seal again what an older key sealed."""
     now = datetime.now(UTC)
-    Meter.objects.filter(minute__lt=now - METERS_KEPT).delete()
-    Shipment.objects.filter(items__isnull=True, last_sent_at__lt=now - METERS_KEPT).delete()
+    Meter.objects.filter(minute__lt=now - KEPT).delete()
+    Shipment.objects.filter(items__isnull=True, last_sent_at__lt=now - KEPT).delete()
     OAuthState.objects.filter(created_at__lt=now - STATES_KEPT).delete()
     tokens.rotate_keys()
     forget_failed_jobs()
