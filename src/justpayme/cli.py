@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from justpayme.runtime.command import Command, CommandError
+from justpayme.runtime.command import USAGE, Command, CommandError
 from justpayme.runtime.parts import serving_config, usable_config
 
 OWN = ("demo", "serve", "web", "worker", "sandbox", "test", "doctor", "secret", "migrate")
@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the answer is the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        _refuse_unreadable(words)
         return _run(words)
     except CommandError as error:
         print(f"justpayme: {error}", file=sys.stderr)
@@ -47,6 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _refuse_unreadable(words: list[str]) -> None:
+    """Raise CommandError for a word that is no text: no file of ours nor any table holds it."""
+    for number, word in enumerate(words, 1):
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise CommandError(f"Word {number} of the command is not UTF-8 text.", USAGE) from error
 
 
 def _run(words: list[str]) -> int:

@@ -91,6 +91,19 @@ def test_what_is_typed_goes_by_the_rules_of_the_api(
     assert told["reference"] == "from a file"
 
 
+def test_an_id_of_nothing_and_a_body_that_no_table_holds_are_told(
+    terminal: Terminal, here: Any, tmp_path: Path
+) -> None:
+    nothing = "There is nothing of that id in this business."
+    assert terminal.refused("outbox", "retry", "999", *BOB, *here) == nothing
+    assert terminal.refused("contact", "decide", "999", "new", *BOB, *here) == nothing
+    assert terminal.refused("conflicts", "resolve", "mine", "999", *BOB, *here) == nothing
+    body = tmp_path / "body.json"
+    body.write_text('{"lines": [{"description": "a\\u0000b"}]}')
+    told = terminal.refused("bill", "create", "--body", str(body), *BOB, *here, code=2)
+    assert "lines.0.description: This text has a character that cannot be stored." in told
+
+
 def test_who_acts_must_be_a_member_who_may(
     terminal: Terminal, here: Any, business: Business, other_business: Business
 ) -> None:

@@ -46,6 +46,11 @@ def test_the_overview_names_every_command(capsys: pytest.CaptureFixture[str]) ->
     assert all(re.search(rf"^ +{name}( |$)", shown, re.MULTILINE) for name in (*OWN, *ROOMS))
 
 
+def test_a_word_that_is_no_text_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", b"\xff".decode(errors="surrogateescape")]) == 2
+    assert capsys.readouterr().err == "justpayme: Word 2 of the command is not UTF-8 text.\n"
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -33,6 +33,7 @@ HERE = "command line"
 """Where the security log says that it happened."""
 Body = TypeVar("Body", bound=Schema)
 FEW = 5
+NOT_THERE = "There is nothing of that id in this business."
 BIGGEST_ID = 2**63 - 1
 
 
@@ -172,7 +173,7 @@ def read_body(path: str) -> dict[str, Any]:
     except OSError as error:
         raise CommandError(f"Cannot read {path}: {error.strerror}.", USAGE) from error
     except Refusal as refusal:
-        raise CommandError(f"{path}: {refusal.message}", USAGE) from refusal
+        raise CommandError(f"{path}: {_command_error(refusal)}", USAGE) from refusal
     if not isinstance(found, dict):
         raise CommandError(f"{path}: give one JSON object.", USAGE)
     return found
@@ -197,7 +198,8 @@ def _command_error(error: Exception) -> CommandError:
     refusal = translated(error) or Refusal(409)
     fields = [f"{name}: {text}" for name, text in refusal.fields.items()]
     code = USAGE if refusal.status == 422 else FAILED
-    lines = fields or [refusal.message or str(error)]
+    missing = isinstance(error, ObjectDoesNotExist)
+    lines = fields or [NOT_THERE if missing else refusal.message or str(error)]
     if fields and refusal.message:
         lines = [refusal.message, *fields]
     return CommandError("\n  ".join(lines), code)
