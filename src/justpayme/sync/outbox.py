@@ -269,11 +269,6 @@ def _let_go(items: QuerySet[OutboxItem]) -> int:
 # --- what is under way -------------------------------------------------------------------------
 
 
-def open_items(bill: Bill) -> QuerySet[OutboxItem]:
-    """Items of a bill that are neither done nor given up, oldest first."""
-    return OutboxItem.objects.filter(bill=bill, state__in=OPEN).order_by("id")
-
-
 def paid_of(item: OutboxItem) -> PaidFields:
     """The payment that an item records or takes back."""
     return msgspec.convert(item.paid, PaidFields)
@@ -301,7 +296,8 @@ def due(connection: Connection, now: datetime) -> list[OutboxItem]:
     (I-23), and only bills that are invoices already, unless the item makes them one. What waits
     for the invoice does not keep it from being made: its creation may be the younger item, when
     one before it was refused or got lost."""
-    items = OutboxItem.objects.filter(connection=connection, state__in=MAY_LEAVE).order_by("id")
+    items = OutboxItem.objects.filter(connection=connection, state__in=MAY_LEAVE)
+    items = items.defer("sent").order_by("id")  # asked at every tick, and it is the whole bill
     linked = set(
         Link.objects.filter(connection=connection, bill__outbox__in=items).values_list(
             "bill_id", flat=True

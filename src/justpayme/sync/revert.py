@@ -58,14 +58,11 @@ def _write(
         return
     contact = UUID(after.client)
     client_id = clients.ensure(link.connection, {contact: ""}, now)[contact]
+    was, now_is = (Client.objects.get(pk=pk).mark() for pk in (bill.client_id, client_id))
     told = [
-        {
-            "field": name,
-            "old": Client.objects.get(pk=bill.client_id).mark()
-            if name == "client"
-            else to_plain(old),
-            "new": Client.objects.get(pk=client_id).mark() if name == "client" else to_plain(new),
-        }
+        {"field": name, "old": was, "new": now_is}
+        if name == "client"
+        else {"field": name, "old": to_plain(old), "new": to_plain(new)}
         for name, old, new in changes(before, after)
     ]
     bulk.update_bills([(bill.pk, client_id, after)], now)
