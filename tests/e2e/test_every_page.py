@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page
 from tests.e2e import hands
-from tests.e2e.conftest import ARTEFACTS, Product, picture, sign_in, violations
+from tests.e2e.conftest import ARTEFACTS, Product, sign_in, violations
 from tests.e2e.hands import Books
 from tests.e2e.test_story import (
     allow_and_pick,
@@ -29,6 +29,7 @@ WIDTHS = {390: 844, 1280: 900}
 THEMES: dict[Theme, tuple[str, ...]] = {"light": (), "dark": ("color-contrast",)}
 """In light every rule is asked; what the dark theme can spoil is contrast."""
 
+SIZE = "(page => [page.scrollWidth, page.scrollHeight])(document.documentElement)"
 SIGNED_OUT = ["/account/login/", "/account/signup/", "/account/password/reset/"]
 ODD = ["/bills/999999999/", "/no-such-page/", "/bills/?q=nothing+is+called+so"]
 OUTCOMES = ["consent_refused", "sign_in_expired", "no_organisation", "permission_missing"]
@@ -82,15 +83,18 @@ def judge(page: Page, path: str, name: str) -> list[str]:
     """The same of the page as it is now; its pictures are kept under this name."""
     wrong: list[str] = []
     usual = page.viewport_size
+    page.wait_for_load_state()
     for width, height in WIDTHS.items():
         page.set_viewport_size({"width": width, "height": height})
+        wide, tall = page.evaluate(SIZE)
+        if wide > width:
+            wrong.append(f"{path}: {wide} px wide at {width}")
+        page.set_viewport_size({"width": width, "height": max(tall, height)})
         for theme, rules in THEMES.items():
             page.emulate_media(color_scheme=theme, reduced_motion="reduce")
             wrong += [f"{path} {width} {theme}: {v}" for v in violations(page, rules)]
-            picture(page, ARTEFACTS / "pages" / f"{name}-{width}-{theme}.png")
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        if wide > width:
-            wrong.append(f"{path}: {wide} px wide at {width}")
+            shot = ARTEFACTS / "pages" / f"{name}-{width}-{theme}.jpg"
+            page.screenshot(path=shot, type="jpeg", quality=80)
     if usual is not None:
         page.set_viewport_size(usual)
     return wrong
@@ -140,13 +144,14 @@ def test_every_page_of_both_ways_is_accessible_in_both_themes_and_widths(
     wait_for_import(page)
     identity = books.get("/organisations")["items"][0]["id"]
     organisation = f"/settings/integrations/xero/{identity}/"
+    lists = "/settings/integrations"
     wrong: list[str] = []
 
     def see(prefix: str, *paths: str) -> None:
         for path in paths:
             wrong.extend(look(page, product, path, f"two-{prefix}"))
 
-    see("refused-", f"{organisation}stayed/consent_refused/")
+    see("", f"{organisation}stayed/consent_refused/", f"{organisation}stayed/other_user/")
     hands.go_two_way(page, product.url + organisation)
     see("first-", f"{organisation}defaults/")
     hands.choose_defaults(page)
@@ -155,6 +160,7 @@ def test_every_page_of_both_ways_is_accessible_in_both_themes_and_widths(
     wrong += judge(page, "preview, all ticked", "two-ticked-preview")
     hands.press(page, "Untick all")
     hands.press(page, "Go bidirectional, send nothing now")
+    see("empty-", f"{lists}/conflicts/", f"{lists}/outbox/")
     states = bills_in_every_state(page, books, here)
     for state, pk in states.items():
         see(f"{state}-", f"/bills/{pk}/", f"/bills/{pk}/edit/")
@@ -163,8 +169,8 @@ def test_every_page_of_both_ways_is_accessible_in_both_themes_and_widths(
     see("", f"/bills/{linked}/void/", f"/bills/{linked}/discard/", f"/bills/{paid}/payments/new/")
     see("", f"/bills/{paid}/payments/{payment}/remove/", f"/bills/new/?client={here}")
     see("", first_past(page, product, linked), "/", "/bills/", "/clients/", organisation)
-    lists = "/settings/integrations"
     see("", f"{lists}/", f"{lists}/conflicts/", f"{lists}/outbox/", f"{organisation}defaults/")
+    see("more-", f"{organisation}preview/")
     for state in ("waiting", "parked", "refused"):
         see(f"{state}-", f"{lists}/outbox/?state={state}")
     see("", f"{organisation}one-way/", f"{organisation}disconnect/")
