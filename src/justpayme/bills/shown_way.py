@@ -233,12 +233,13 @@ def clashes(
     if not detail.conflicts:
         return None
     rows = [_clash(row, detail, books, names, reader_id) for row in detail.conflicts]
-    count = len(rows)
-    things = "thing" if count == 1 else f"{NUMBERS[min(count, 9) - 1]} things"
-    locked = ""
-    if detail.partner is None:
-        locked = "Nothing is sent to Xero now, so yours can only be read here, or put away."
-    return Clashes(f"You and Xero changed the same {things}", rows, locked)
+    several = NUMBERS[min(len(rows), 9) - 1] if len(rows) > 1 else ""
+    if detail.partner is not None:
+        things = f"{several} things" if several else "thing"
+        return Clashes(f"You and Xero changed the same {things}", rows)
+    locked = "Nothing is sent to Xero now, so yours can only be read here, or put away."
+    values = f"{_start(several)} values of yours are" if several else "A value of yours is"
+    return Clashes(f"{values} set aside", rows, locked)
 
 
 def clash_contacts(detail: BillDetail) -> set[str]:
