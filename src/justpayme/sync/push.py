@@ -28,8 +28,7 @@ from justpayme.sync.models import IN_FLIGHT, RESTING, Connection, OutboxItem, Ru
 from justpayme.sync.outbox import Kind, State
 from justpayme.sync.under_way import WATCH, Sending, confirm, lock, next_step, unsure
 from justpayme.xero.answer import Answer, Element
-from justpayme.xero.client import IDS_PER_CALL
-from justpayme.xero.outgoing import Request
+from justpayme.xero.outgoing import MOST, Request
 
 ROUNDS = 50
 """A sending always ends (I-56): this often it looks whether more may leave."""
@@ -232,7 +231,7 @@ class Push(Sending):
 
 def _batches(kind: str, items: Sequence[OutboxItem]) -> list[list[OutboxItem]]:
     """Items that travel together; one that was refused with its whole request travels alone."""
-    size = 1 if kind in parcels.ONE_BY_ONE else IDS_PER_CALL
+    size = 1 if kind in parcels.ONE_BY_ONE else MOST
     alone = [[item] for item in items if item.detail.get("alone")]
     others = [item for item in items if not item.detail.get("alone")]
     return [others[i : i + size] for i in range(0, len(others), size)] + alone
