@@ -138,11 +138,12 @@ def changes(source: Overridden, names: Mapping[str, str]) -> list[Change]:
 def told(
     old: Mapping[str, object], new: Mapping[str, object], currency: str, names: Mapping[str, str]
 ) -> list[Change]:
-    """What differs between two versions of one unit, in words."""
+    """What differs between two versions of one unit, in words. Of the sums only the total."""
+    skipped = {"sub_total", "tax_total", "discount_total"}
     fields = [
         {"field": name, "old": old.get(name), "new": new.get(name)}
         for name in new
-        if old.get(name) != new.get(name)
+        if name not in skipped and old.get(name) != new.get(name)
     ]
     found, more = told_changes(fields, currency, names)
     return [*found, Change("And", "", counted(more, "more change"))] if more else found
