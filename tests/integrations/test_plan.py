@@ -149,6 +149,18 @@ def test_unknown_currencies_block_nothing() -> None:
     assert plan.blocked == ()
 
 
+def test_lost_payments_that_go_are_counted_as_payments_with_their_money() -> None:
+    paid = [
+        {"kind": "payment", "remote_id": "", "amount": amount, "on": "2026-11-05", "reference": ""}
+        for amount in ("5.10", "0.20")
+    ]
+    lost = override(unit="payments", ours={"payments": paid}, theirs={"payments": []})
+    plan = build(TERMS, [], [lost], frozenset({"m1"}))
+    assert (plan.count(Kind.PAY), plan.money(Kind.PAY)) == (2, {"GBP": Decimal("5.30")})
+    left = build(TERMS, [], [lost], frozenset())
+    assert (left.count(Kind.PAY), left.money(Kind.PAY)) == (0, {})
+
+
 def test_a_lost_payment_goes_only_with_write_back() -> None:
     one = override(unit="payments")
     assert build(TERMS, [], [one], frozenset({"m1"})).going

@@ -19,7 +19,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from justpayme.core.bill import ZERO, Status
+from justpayme.core.bill import ZERO, Status, from_plain
 from justpayme.core.editable import in_locked_period
 from justpayme.core.errors import CATALOGUE
 
@@ -184,15 +184,15 @@ class Plan:
         return tuple(item for item in self.offered if item.blocked)
 
     def count(self, kind: Kind) -> int:
-        """How many items of this kind would go."""
-        return sum(item.kind is kind for item in self.going)
+        """How many of this kind would go; of payments, those of overridden values too."""
+        return sum(len(_amounts(item, kind)) for item in self.going)
 
     def money(self, kind: Kind) -> dict[str, Decimal]:
-        """Currency -> sum of the items of this kind that would go."""
+        """Currency -> sum of what `count` counts."""
         sums: dict[str, Decimal] = {}
         for item in self.going:
-            if item.kind is kind:
-                sums[item.currency] = sums.get(item.currency, ZERO) + item.amount
+            for amount in _amounts(item, kind):
+                sums[item.currency] = sums.get(item.currency, ZERO) + amount
         return dict(sorted(sums.items()))
 
     @property
@@ -201,6 +201,15 @@ class Plan:
         changed. Contacts are left out: they come and go with the ticks."""
         lasting = (item for item in self.items if item.kind is not Kind.CONTACT)
         return {TERMS: _digest(_plain(self.terms))[:8]} | {i.key: i.mark for i in lasting}
+
+
+def _amounts(item: Item, kind: Kind) -> list[Decimal]:
+    """The amounts of this kind that an item brings: one, none, or several payments at once."""
+    source = item.source
+    if kind is Kind.PAY and source is not None and source.unit == "payments":
+        ours = {"payments": source.ours.get("payments", [])}
+        return [paid.amount for paid in from_plain(ours).payments]
+    return [item.amount] if item.kind is kind else []
 
 
 @dataclass(frozen=True, slots=True)
