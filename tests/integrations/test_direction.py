@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -166,7 +167,7 @@ def test_a_plan_without_anything_says_so_plainly(
     make_ready(browser, world, imported)
     shown = browser.get(address("preview", imported.pk))
     told = text_of(shown)
-    assert "Nothing will change in Xero now; from now on your changes go out." in told
+    assert "Going bidirectional changes nothing in Xero now. Nothing has been sent." in told
     assert "Every bill that could go to Xero is there already" in told
     confirm(browser, imported, shown)
     assert imported.direction == "two"
@@ -632,6 +633,21 @@ def test_the_choice_of_an_organisation_says_that_it_starts_one_directional(
     connect(browser, world, "GB", "NZ")
     told = text_of(browser.get(address("choose")))
     assert "It starts one-directional." in told
+
+
+def test_whoever_comes_back_is_offered_first_what_was_synced_before(
+    browser: Browser, world: World, business: Business
+) -> None:
+    connect(browser, world, "GB", "NZ")
+    for country in ("GB", "NZ"):
+        business.connections.all().delete()
+        connect(browser, world, "GB", "NZ")
+        known = business.connections.get(country=country)
+        browser.post(address("choose"), {"organisation": known.pk})
+        browser.post(address("disconnect", known.pk))
+        connect(browser, world, "GB", "NZ")
+        page = browser.get(address("choose")).content.decode()
+        assert re.findall(r'value="(\d+)" checked', page) == [str(known.pk)]
 
 
 def test_a_value_of_ours_can_be_sent_with_the_switch(

@@ -263,12 +263,14 @@ def _chosen(request: BusinessRequest, form: ChooseForm) -> HttpResponse:
 def _options(
     request: BusinessRequest, choosable: QuerySet[Connection], form: ChooseForm
 ) -> list[dict[str, Any]]:
-    """Those to choose from, then those already connected."""
+    """Those to choose from, then those already connected; what was synced before comes first,
+    so that coming back is not one press away from importing another organisation."""
     now = _now()
     counts = queries.bill_counts(request.business)
     busy = queries.syncing(request.business)
     picked = form["organisation"].value() if form.is_bound else None
-    rows = [(one, True) for one in choosable]
+    back_first = sorted(choosable, key=lambda one: one.state != State.DISCONNECTED)
+    rows = [(one, True) for one in back_first]
     rows += [(one, False) for one in queries.connections(request.business) if one.is_live]
     return [
         {
