@@ -81,9 +81,7 @@ def test_edits_payments_and_voids_reach_xero(product: Product, phone: Page) -> N
     assert books.drift() == 0
 
 
-def test_new_bills_conflicts_and_refusals_end_as_a_person_decides(
-    product: Product, phone: Page
-) -> None:
+def test_new_bills_and_conflicts_end_as_a_person_decides(product: Product, phone: Page) -> None:
     books = begin(phone, product, "Decides", 50)
     books.act("create-contact", name="Harbour Café", email="harbour@example.com")
     go(phone, books, connect(phone, books))
@@ -91,17 +89,17 @@ def test_new_bills_conflicts_and_refusals_end_as_a_person_decides(
     create_in_xero(phone, books)
     send_mine(phone, books, next(bills))
     keep_xeros(phone, books, next(bills))
-    refused_then_retried(phone, books, next(bills))
     assert books.drift() == 0
 
 
-def test_no_call_changes_xero_after_one_directional_and_none_is_made_after_disconnect(
+def test_a_refusal_is_tried_again_and_nothing_leaves_after_one_directional_or_disconnect(
     product: Product, phone: Page
 ) -> None:
     books = begin(phone, product, "Leaves", 30)
     page = connect(phone, books)
     go(phone, books, page)
     bills = unpaid(books)
+    refused_then_retried(phone, books, next(bills))
     back_with_an_edit_waiting(phone, books, next(bills), page)
     bill = next(bills)
     nothing_leaves(phone, books, bill, page)
