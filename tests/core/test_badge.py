@@ -28,7 +28,7 @@ DESIGN = [
     ),
     (
         "refused", "Refused by Xero", "stop", "bad", False,
-        "Xero said no; the bill page says why and how to fix it.",
+        "Xero said no; the bill’s own page says why and how to fix it.",
     ),
     (
         "attention", "Needs attention", "warn", "warn", False,

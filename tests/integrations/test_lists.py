@@ -192,6 +192,7 @@ def test_a_refusal_shows_xeros_words_and_the_way_out(browser: Browser, two: Conn
     assert "Xero already has an invoice with this number." in told
     assert "Invoice # must be unique." in told
     assert told.count("Try again") >= 2
+    assert f'href="/bills/{linked(two, 1).pk}/edit/">Edit the bill' in told
 
 
 def test_the_tabs_count_and_filter_by_state(browser: Browser, two: Connection) -> None:

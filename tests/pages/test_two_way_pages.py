@@ -15,7 +15,7 @@ from tests.sync.given import invoice_of, open_bill, push
 
 from justpayme.bills.actions import bill_edit, entry_of
 from justpayme.bills.models import Bill
-from justpayme.sync.models import Conflict, Connection, OutboxItem
+from justpayme.sync.models import Conflict, Connection, Link, OutboxItem
 
 State = OutboxItem.State
 
@@ -381,3 +381,15 @@ def test_a_question_about_a_bill_that_has_changed_is_asked_again(page, two_way, 
     assert answer.status_code == 409
     bill.refresh_from_db()
     assert bill.status == "active"
+
+
+def test_a_bill_that_was_read_since_the_last_check_says_when(two_way, page):
+    bill = open_bill(two_way)
+    Connection.objects.update(checked_at=NOW - timedelta(minutes=14))
+    Link.objects.filter(bill=bill).update(read_at=NOW - timedelta(hours=3))
+    before = page.get(path(bill)).content.decode()
+    Link.objects.filter(bill=bill).update(read_at=NOW)
+    after = page.get(path(bill)).content.decode()
+    at = 'Checked.*?datetime="([^"]+)'
+    found = [re.search(at, html, re.S)[1] for html in (before, after)]
+    assert found == [(NOW - timedelta(minutes=14)).isoformat(), NOW.isoformat()]

@@ -20,7 +20,7 @@ from justpayme.core.outbox import without_marker
 from justpayme.core.totals import rate_of
 from justpayme.integrations.actions import may_write
 from justpayme.integrations.queries import Held
-from justpayme.sync.models import OPEN, Conflict, Connection, Link, OutboxItem, Run
+from justpayme.sync.models import OPEN, Conflict, Connection, Link, OutboxItem, Run, checked_at
 
 ITEM_RELATED = ("connection", "by", "bill__client", "client")
 CONFLICT_RELATED = ("connection", "bill", "typed_by")
@@ -123,7 +123,7 @@ def _sync(bill: Bill, books: Books, ways: Mapping[int, OnTheWay]) -> dict[str, A
         "organisation": shapes.Named(id=where.pk, name=where.name) if where else None,
         "invoice_id": str(link.invoice_id) if link else None,
         "remote_status": link.remote_status if link else None,
-        "checked_at": shapes.time_or_none(link.connection.checked_at) if link else None,
+        "checked_at": shapes.time_or_none(checked_at(link, link.connection)) if link else None,
     }
 
 

@@ -88,8 +88,14 @@ class SyncLine:
     moment: Moment | None = None
 
 
-def sync_line(connection: Connection | None, now: datetime, way: OnTheWay = NOTHING) -> SyncLine:
-    """What the sync says about a bill of this organisation, or of none."""
+def sync_line(
+    connection: Connection | None,
+    now: datetime,
+    way: OnTheWay = NOTHING,
+    checked_at: datetime | None = None,
+) -> SyncLine:
+    """What the sync says about a bill of this organisation, or of none. `checked_at`: of the bill
+    itself, if it is known; else the organisation's last complete check."""
     parted = connection is not None and not connection.is_in_use
     badge = badge_for(_facts(connection, way, parted=parted))
     if badge.key == "absent" or connection is None:
@@ -100,7 +106,7 @@ def sync_line(connection: Connection | None, now: datetime, way: OnTheWay = NOTH
         return SyncLine(badge, note)
     if connection.checked_at is None:
         return SyncLine(badge, "First import is running")
-    told = moment(connection.checked_at, now, zone(connection.time_zone))
+    told = moment(checked_at or connection.checked_at, now, zone(connection.time_zone))
     return SyncLine(badge, "Checked" if is_fresh(connection, now) else "As of", told)
 
 

@@ -25,7 +25,7 @@ from justpayme.core.bill import MoneyKind, TaxMode
 from justpayme.core.outbox import without_marker
 from justpayme.core.totals import rate_text
 from justpayme.core.zones import zone
-from justpayme.sync.models import Connection, Link, OutboxItem
+from justpayme.sync.models import Connection, Link, OutboxItem, checked_at
 from justpayme.web.format import (
     MISSING,
     Day,
@@ -262,9 +262,9 @@ class XeroPanel:
 def xero_panel(detail: BillDetail, now: datetime, may_change: bool) -> XeroPanel:
     """Badge, organisation, Xero's own status, and why the fields are locked."""
     connection, link = detail.connection, detail.link
-    line = sync_line(connection, now, detail.way)
     if connection is None or link is None:
-        return XeroPanel(line)
+        return XeroPanel(sync_line(connection, now, detail.way))
+    line = sync_line(connection, now, detail.way, checked_at(link, connection))
     owner = detail.owner
     locked = (
         f"{connection.name} owns this bill, so its fields are locked here. "
@@ -291,8 +291,9 @@ def _xero_facts(bill: Bill, link: Link, connection: Connection, now: datetime) -
     ]
     if owned:
         facts.append(Fact("Direction", connection.get_direction_display()))
-    if owned and connection.checked_at:
-        facts.append(Fact("Checked", "", moment(connection.checked_at, now, tz)))
+    checked = checked_at(link, connection)
+    if owned and checked:
+        facts.append(Fact("Checked", "", moment(checked, now, tz)))
     if link.remote_updated_at:
         facts.append(Fact("Changed in Xero", "", moment(link.remote_updated_at, now, tz)))
     if link.edited and not owned:

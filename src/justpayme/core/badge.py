@@ -81,7 +81,7 @@ BADGES: dict[str, Badge] = {
             "stop",
             Tone.BAD,
             False,
-            "Xero said no; the bill page says why and how to fix it.",
+            "Xero said no; the bill’s own page says why and how to fix it.",
         ),
         Badge(
             "attention",

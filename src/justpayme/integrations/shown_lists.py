@@ -107,6 +107,7 @@ class ShownItem:
     may_retry: bool
     contacts: tuple[dict[str, Any], ...]
     fix_url: str
+    fix_label: str
 
 
 def item(row: OutboxItem, now: datetime, *, you: int) -> ShownItem:
@@ -116,6 +117,7 @@ def item(row: OutboxItem, now: datetime, *, you: int) -> ShownItem:
     bill, client = row.bill, row.client
     state = State(row.state)
     decides = row.kind == OutboxItem.Kind.CONTACT and state is State.PARKED
+    fix = _fix(row, entry)
     return ShownItem(
         pk=row.pk,
         kind=row.get_kind_display(),
@@ -132,7 +134,8 @@ def item(row: OutboxItem, now: datetime, *, you: int) -> ShownItem:
         said=row.error_text if entry and entry.code != "refused_by_xero" else "",
         may_retry=state in RESTING and not decides,
         contacts=tuple(row.detail.get("contacts", ())) if decides else (),
-        fix_url=_fix_url(row, entry),
+        fix_url=fix[0],
+        fix_label=fix[1],
     )
 
 
@@ -142,14 +145,17 @@ def _url(row: OutboxItem) -> str:
     return reverse("bills:client", args=[row.client_id]) if row.client_id is not None else ""
 
 
-def _fix_url(row: OutboxItem, entry: Entry | None) -> str:
-    """Where the cause is put right, if it is on a page of the organisation."""
+def _fix(row: OutboxItem, entry: Entry | None) -> tuple[str, str]:
+    """Where the cause is put right, and what to call the way there; empty if nowhere of ours."""
     fix = entry.fix if entry else ""
     if fix in ("defaults", "reload_lists"):
-        return reverse("integrations:defaults", args=[row.connection_id])
+        return reverse("integrations:defaults", args=[row.connection_id]), "Go to the defaults"
     if fix == "reconnect":
-        return reverse("integrations:organisation", args=[row.connection_id])
-    return ""
+        url = reverse("integrations:organisation", args=[row.connection_id])
+        return url, "Go to the connection"
+    if fix == "edit_bill" and row.bill is not None and row.bill.status != "void":
+        return reverse("bills:bill_edit", args=[row.bill_id]), "Edit the bill"
+    return "", ""
 
 
 def _amount(row: OutboxItem) -> Money | None:

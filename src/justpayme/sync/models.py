@@ -531,6 +531,13 @@ def running(connection: Connection) -> Run | None:
     return connection.runs.filter(state=Run.State.RUNNING).order_by("-started_at").first()
 
 
+def checked_at(link: Link, connection: Connection) -> datetime | None:
+    """When a bill was last known to say what Xero says: by the last complete check, or by a
+    reading of its own since. None during the first import."""
+    whole = connection.checked_at
+    return max(whole, link.read_at) if whole else None
+
+
 def is_fresh(connection: Connection, now: datetime) -> bool:
     """Was the last complete check within twice the schedule? Pages then draw the double rule."""
     if connection.checked_at is None or not connection.is_live:
