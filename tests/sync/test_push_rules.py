@@ -367,6 +367,23 @@ def test_a_look_alike_waits_for_a_person_and_the_bill_follows_by_itself(
     judge(xero, two_way)
 
 
+def test_a_contact_entered_in_xero_a_moment_ago_is_not_entered_again(
+    xero: Xero, two_way: Connection
+) -> None:
+    bill = bill_of(two_way, number="NEW-M", client="Moment Ago Ltd")
+    xero.act("create-contact", name="Moment Ago Ltd")
+    outbox.enqueue_create(bill, two_way, None, NOW)
+    xero.reset_log()
+    push(xero, two_way)
+    assert sent_calls(xero) == []
+    item = OutboxItem.objects.get(client=bill.client, kind=Kind.CONTACT)
+    assert (item.state, item.error_code) == (State.PARKED, "contact_like_this")
+    outbox.decide_contact(item, item.detail["contacts"][0]["id"], None, NOW)
+    push(xero, two_way)
+    assert [c.name for c in xero.ledger().contacts.rows.values()].count("Moment Ago Ltd") == 1
+    judge(xero, two_way)
+
+
 def test_an_archived_look_alike_is_told_and_the_message_follows_the_contact(
     xero: Xero, two_way: Connection
 ) -> None:

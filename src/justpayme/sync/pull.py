@@ -71,7 +71,7 @@ class Pull:
             return
         if self.run.kind != Run.Kind.INCREMENT:
             self._reference_data()
-        self._contacts()
+        self.contacts()
         self._invoices("invoices")
         self._payments("payments")
         if self.run.kind == Run.Kind.AUDIT:
@@ -98,7 +98,9 @@ class Pull:
         keep_organisation(connection, found)
         self.organisation_checked = True
 
-    def _contacts(self) -> None:
+    def contacts(self) -> None:
+        """Contacts that changed since they were last read."""
+
         def write(page: Page[wire.Contact], position: cursors.Position) -> None:
             fresh: Sequence[wire.Contact] = page.rows
             if self.run.kind != Run.Kind.IMPORT:  # clients may have been edited while parted

@@ -81,7 +81,9 @@ class Push(Sending):
         """See what Xero says now, as shortly before the write as can be (I-30)."""
         if kind == Kind.CREATE:
             search.numbers_in_use(self, items)
-        elif kind != Kind.CONTACT:
+        elif kind == Kind.CONTACT:
+            self.pull.contacts()  # somebody may just have entered the same client there
+        else:
             self.pull.read_again(search.invoice_ids(items))
 
     def _claim(self, kind: str, items: Sequence[OutboxItem]) -> Shipment | None:
