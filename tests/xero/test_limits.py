@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import httpx2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.fixtures.xero import NOW, TestClock
 
 from justpayme.core.errors import CATALOGUE, Problem
 from justpayme.xero import limits, retry
+from justpayme.xero.client import XeroClient
+from xero_sandbox import FrozenClock
 
 gaps = st.lists(st.sampled_from([0.0, 0.001, 0.3, 1.0, 5.0, 59.9, 61.0]), min_size=1, max_size=400)
 said = st.one_of(st.none(), st.integers(-10, 10_000))
@@ -49,6 +53,23 @@ def test_calls_of_others_that_xero_counted_are_counted_here_too() -> None:
         assert limits.wait(window, float(second)) == 0.0
         window = limits.called(window, float(second), 9 - second)
     assert limits.wait(window, 10.0) > 0
+
+
+def test_room_is_made_for_calls_that_must_follow_one_another() -> None:
+    """Reading, writing and reading again: no minute's wait may fall between them."""
+    sandbox_clock = TestClock(FrozenClock(NOW))
+    client = XeroClient(
+        http=httpx2.Client(),
+        api_url="https://xero.test",
+        tenant_id="t",
+        token=lambda force: "",
+        clock=sandbox_clock,
+        window=limits.Window(tuple(sandbox_clock.monotonic() - 30 for _ in range(57))),
+    )
+    client.make_room(3)
+    assert sandbox_clock.naps == []
+    client.make_room(4)
+    assert [round(nap, 1) for nap in sandbox_clock.naps] == [30.5]
 
 
 def test_a_window_never_grows_without_end() -> None:
