@@ -16,12 +16,14 @@ from justpayme.integrations.plan import (
     Kind,
     LocalBill,
     Overridden,
+    Plan,
     Received,
     Terms,
     build,
     difference,
     tickable,
 )
+from justpayme.integrations.shown_plan import figures
 
 TERMS = Terms(
     organisation="Demo & Söhne",
@@ -159,6 +161,18 @@ def test_lost_payments_that_go_are_counted_as_payments_with_their_money() -> Non
     assert (plan.count(Kind.PAY), plan.money(Kind.PAY)) == (2, {"GBP": Decimal("5.30")})
     left = build(TERMS, [], [lost], frozenset())
     assert (left.count(Kind.PAY), left.money(Kind.PAY)) == (0, {})
+    assert shown_counts(plan) == {"Updated invoices": "0", "Payments": "2", "Left as they are": "9"}
+    assert shown_counts(left) == {
+        "Updated invoices": "0",
+        "Payments": "0",
+        "Left as they are": "10",
+    }
+
+
+def shown_counts(plan: Plan) -> dict[str, str]:
+    """What a page says of a plan, with ten bills that are invoices already."""
+    named = ("Updated invoices", "Payments", "Left as they are")
+    return {f.label: f.value for f in figures(plan, 10, "GBP") if f.label in named}
 
 
 def test_a_lost_payment_goes_only_with_write_back() -> None:

@@ -159,6 +159,11 @@ class Item:
         """May it not be ticked?"""
         return any(obstacle.blocks for obstacle in self.obstacles)
 
+    @property
+    def pays(self) -> bool:
+        """Is it payments that were set aside, and not a value of the bill?"""
+        return self.source is not None and self.source.unit == "payments"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -205,9 +210,8 @@ class Plan:
 
 def _amounts(item: Item, kind: Kind) -> list[Decimal]:
     """The amounts of this kind that an item brings: one, none, or several payments at once."""
-    source = item.source
-    if kind is Kind.PAY and source is not None and source.unit == "payments":
-        ours = {"payments": source.ours.get("payments", [])}
+    if kind is Kind.PAY and item.source is not None and item.pays:
+        ours = {"payments": item.source.ours.get("payments", [])}
         return [paid.amount for paid in from_plain(ours).payments]
     return [item.amount] if item.kind is kind else []
 

@@ -54,14 +54,16 @@ class Row:
 
 def figures(plan: Plan, linked: int, home: str) -> list[Figure]:
     """What would happen in Xero, in numbers. `linked`: bills that are invoices already."""
-    updated = {item.bill_id for item in plan.going if item.kind is Kind.UPDATE}
+    touched = [item for item in plan.going if item.kind is Kind.UPDATE]
+    updated = {item.bill_id for item in touched if not item.pays}
+    left = linked - len({item.bill_id for item in touched})
     contacts = plan.count(Kind.CONTACT)
     found = [
         Figure("Changes to Xero", f"{len(plan.going):,}", lead=True, state="final"),
         Figure("New invoices", f"{plan.count(Kind.CREATE):,}", sums(plan, Kind.CREATE, home)),
         Figure("Updated invoices", f"{len(updated):,}", "with values of yours"),
         Figure("Payments", f"{plan.count(Kind.PAY):,}", sums(plan, Kind.PAY, home)),
-        Figure("Left as they are", f"{linked - len(updated):,}", "already equal"),
+        Figure("Left as they are", f"{left:,}", "already equal"),
     ]
     if contacts:
         found.insert(4, Figure("New contacts", f"{contacts:,}", "of new clients"))
@@ -71,7 +73,8 @@ def figures(plan: Plan, linked: int, home: str) -> list[Figure]:
 def sums(plan: Plan, kind: Kind, home: str) -> str:
     """The money of one kind, currency by currency; never added up."""
     found = plan.money(kind).items()
-    return " + ".join(str(money(amount, currency, home=home)) for currency, amount in found)
+    told = " + ".join(str(money(amount, currency, home=home)) for currency, amount in found)
+    return told or "none"
 
 
 def in_order(plan: Plan) -> list[Item]:
