@@ -20,6 +20,7 @@ pytest_plugins = [
     "tests.fixtures.cast",
     "tests.fixtures.emptying",
     "tests.fixtures.guard",
+    "tests.fixtures.layers",
     "tests.fixtures.xero",
 ]
 

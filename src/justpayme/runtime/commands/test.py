@@ -13,12 +13,14 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 HINT = "apt-get install chromium fonts-dejavu"
 WORKERS = 2
 FULL = {
+    "JUSTPAYME_FULL": "1",
     "JUSTPAYME_EXAMPLES": "1000000",
     "JUSTPAYME_HISTORIES": "1000000",
     "JUSTPAYME_OWN_WRITES": "200000",
     "JUSTPAYME_SEEDS": "10000",
 }
-"""How many random cases of each kind a full run has: 1,000,000 merges, and as many pushes."""
+"""What a full run has more of: every point instead of some, and so many random cases of each
+kind (1,000,000 merges, and as many pushes)."""
 FULL_TIMEOUT = 3600
 """Seconds for one test of a full run."""
 
@@ -26,7 +28,7 @@ FULL_TIMEOUT = 3600
 def add_arguments(parser: ArgumentParser) -> None:
     """Ours; all others go to pytest."""
     parser.add_argument("--browser", action="store_true", help="also the tests in a real browser")
-    parser.add_argument("--full", action="store_true", help="the laws with all random cases")
+    parser.add_argument("--full", action="store_true", help="everything of every layer, as before a release")
     parser.usage = "justpayme test [--browser] [--full] [pytest arguments]"
 
 
