@@ -28,7 +28,7 @@ FULL_TIMEOUT = 3600
 def add_arguments(parser: ArgumentParser) -> None:
     """Ours; all others go to pytest."""
     parser.add_argument("--browser", action="store_true", help="also the tests in a real browser")
-    parser.add_argument("--full", action="store_true", help="everything of every layer, as before a release")
+    parser.add_argument("--full", action="store_true", help="everything, as before a release")
     parser.usage = "justpayme test [--browser] [--full] [pytest arguments]"
 
 
