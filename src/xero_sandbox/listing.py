@@ -10,13 +10,14 @@ import msgspec
 
 from xero_sandbox import shapes
 from xero_sandbox.model import sql_guid_key
-from xero_sandbox.store import Business, Ledger, Table
+from xero_sandbox.store import Business, Entry, Ledger, Table
 from xero_sandbox.where import Getter, QueryError, compile_where
 
 HIGH_VOLUME = 100_000
 MAX_PAGE_SIZE = 1_000
 DEFAULT_PAGE_SIZE = 100
-
+ABOUT_PAGES = {"page", "pagesize", "unitdp", "summaryonly"}
+"""Parameters that say which part of what was found is shown, and how."""
 
 LISTS = {
     "Invoices": {
@@ -57,6 +58,10 @@ class Question(msgspec.Struct, frozen=True):
     def flag(self, name: str) -> bool:
         """A boolean in any letter case (3.1)."""
         return self.text(name).lower() == "true"
+
+    def what(self) -> dict[str, str]:
+        """The parameters that decide which rows match, and their order."""
+        return {name: value for name, value in self.args.items() if name not in ABOUT_PAGES}
 
     @property
     def paged(self) -> bool:
@@ -150,22 +155,31 @@ def answer(listing: Listing, ledger: Ledger, question: Question) -> Answer:
     return Answer([_render(listing, ledger, r, question, variant) for r in page], pagination)
 
 
-def select(listing: Listing, ledger: Ledger, question: Question) -> Sequence[tuple[Any, ...]]:
-    """The matching records in order, as tuples that end with the id.
+def select(listing: Listing, ledger: Ledger, question: Question) -> Sequence[Entry]:
+    """The matching records in order, as entries that end with the id.
 
-    Without a filter the table's own orders are used as they are, so that a page of a large
-    organisation costs no more than the page.
+    What was found for one question is kept until something in the books changes, so that each
+    further page of it costs no more than the page.
     """
-    table = listing.table(ledger)
-    tests = _tests(listing, ledger, question)
-    order = question.text("order")
-    if not tests and not question.since:
-        if not order:
-            return table.by_updated
-        if order.lower() in (listing.id_name.lower(), f"{listing.id_name.lower()} asc"):
-            return table.by_id
-    rows = [r for r in table.since(question.since) if all(test(r) for test in tests)]
-    return [(r.id,) for r in (_ordered(listing, rows, order) if order else rows)]
+    key = (listing.plural, question.since, *sorted(question.what().items()))
+    found = ledger.selections.get(key)
+    if found is None:
+        found = _select(listing, ledger, question)
+        ledger.keep_selection(key, found)
+    return found
+
+
+def _select(listing: Listing, ledger: Ledger, question: Question) -> Sequence[Entry]:
+    table, order = listing.table(ledger), question.text("order")
+    tests, rows = _tests(listing, ledger, question), table.rows
+    by_id = order.lower() in (listing.id_name.lower(), f"{listing.id_name.lower()} asc")
+    ready = by_id and not question.since
+    found = table.by_id if ready else table.since(question.since)
+    for test in tests:
+        found = [entry for entry in found if test(rows[entry[-1]])]
+    if ready or not order:
+        return found
+    return _ordered(listing, table, found, order)
 
 
 def _tests(listing: Listing, ledger: Ledger, question: Question) -> list[Callable[[Any], bool]]:
@@ -198,7 +212,9 @@ def _search(wanted: str) -> Callable[[Any], bool]:
     return test
 
 
-def _ordered(listing: Listing, rows: list[Any], order: str) -> list[Any]:
+def _ordered(
+    listing: Listing, table: Table[Any], found: Sequence[Entry], order: str
+) -> list[Entry]:
     """Sort by ``Field [ASC|DESC]``, the id in SQL Server's order as tie-break (3.1)."""
     words = order.split()
     field = listing.orders.get(words[0].lower())
@@ -206,8 +222,10 @@ def _ordered(listing: Listing, rows: list[Any], order: str) -> list[Any]:
         words[0].lower(), "asc", "desc",
     ):  # fmt: skip
         raise QueryError(f"Syntax error in order '{order}'")
-    rows = sorted(rows, key=lambda row: sql_guid_key(row.id))
-    return sorted(rows, key=field, reverse=words[-1].lower() == "desc")
+    down, rows = words[-1].lower() == "desc", table.rows
+    found = sorted(found, key=lambda entry: entry[-2])
+    values = {entry[-1]: field(rows[entry[-1]]) for entry in found}
+    return sorted(found, key=lambda entry: values[entry[-1]], reverse=down)
 
 
 def find_one(listing: Listing, ledger: Ledger, key: str) -> Business | None:

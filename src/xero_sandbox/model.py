@@ -7,7 +7,6 @@ Money is Decimal, business dates are ``date``, stamps are aware UTC datetimes.
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TypeAlias
-from uuid import UUID
 
 import msgspec
 
@@ -308,5 +307,5 @@ class Setting(Record, frozen=True, kw_only=True):
 
 def sql_guid_key(text: str) -> bytes:
     """Key that sorts GUIDs like SQL Server's uniqueidentifier: last group first (3.1)."""
-    raw = UUID(text).bytes_le
-    return raw[10:16] + raw[8:10] + raw[6:8] + raw[4:6] + raw[0:4]
+    raw = bytes.fromhex(text.replace("-", ""))
+    return raw[10:] + raw[8:10] + raw[7:5:-1] + raw[5:3:-1] + raw[3::-1]

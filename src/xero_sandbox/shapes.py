@@ -34,6 +34,8 @@ from xero_sandbox.store import Ledger
 Json = dict[str, Any]
 to_json = msgspec.json.Encoder(decimal_format="number").encode
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+STEPS = [Decimal(1).scaleb(-places) for places in range(11)]
+"""The smallest amount with so many decimal places."""
 PHONES = ("DDI", "DEFAULT", "FAX", "MOBILE")
 
 
@@ -48,6 +50,7 @@ def day(value: date) -> str:
     return f"/Date({timegm(value.timetuple()) * 1000}+0000)/"
 
 
+@lru_cache(maxsize=10_000)
 def day_string(value: date) -> str:
     """The readable twin of a business date: no zone (3.9)."""
     return f"{value.isoformat()}T00:00:00"
@@ -55,12 +58,12 @@ def day_string(value: date) -> str:
 
 def stamp_string(moment: datetime) -> str:
     """``UpdatedDateUTCString``: ISO, seconds, ``Z`` (3.7)."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.isoformat()[:19]}Z"
 
 
 def rounded(value: Decimal, places: int) -> Decimal:
     """Round half away from zero (3.11)."""
-    return value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    return value.quantize(STEPS[places], ROUND_HALF_UP)
 
 
 def invoice_json(ledger: Ledger, invoice: Invoice, variant: str, places: int) -> Json:

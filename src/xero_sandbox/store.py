@@ -43,6 +43,10 @@ BUSINESS: tuple[type[Business], ...] = (
     Contact, Invoice, Payment, CreditNote, Overpayment, Prepayment, Note,
 )  # fmt: skip
 Saved = Business | Organisation
+Entry = tuple[Any, ...]
+"""A row of an order: what is sorted by, the id as SQL Server compares it, the id."""
+SELECTIONS_AT_MOST = 16
+"""Found lists kept per organisation: a reader goes through one question page by page."""
 RENDERED_AT_MOST = 150_000
 """Rendered rows kept per organisation before the cache starts over (about 2 kB each)."""
 
@@ -81,11 +85,11 @@ class Table(Generic[Stamped]):
         del self.by_id[bisect_left(self.by_id, (key, record_id))]
         del self.by_updated[bisect_left(self.by_updated, (record.updated, key, record_id))]
 
-    def since(self, moment: datetime | None) -> Iterator[Stamped]:
-        """Records stamped at or after a moment, in Xero's default order (3.1)."""
-        start = bisect_left(self.by_updated, (moment, b"", "")) if moment else 0
-        for index in range(start, len(self.by_updated)):
-            yield self.rows[self.by_updated[index][2]]
+    def since(self, moment: datetime | None) -> Sequence[Entry]:
+        """Entries of records stamped at or after a moment, in Xero's default order (3.1)."""
+        if moment is None:
+            return self.by_updated
+        return self.by_updated[bisect_left(self.by_updated, (moment, b"", "")) :]
 
     def get(self, record_id: str) -> Stamped | None:
         """One record by its id in any letter case."""
@@ -110,6 +114,7 @@ class Ledger:
         self.payments_of: dict[str, set[str]] = defaultdict(set)
         self.credits_of: dict[str, set[str]] = defaultdict(set)
         self.rendered: dict[str, dict[str, bytes]] = {}
+        self.selections: dict[object, Sequence[Entry]] = {}
 
     def load(self, records: Iterable[Business]) -> None:
         """Fill an empty ledger."""
@@ -143,12 +148,14 @@ class Ledger:
         self._link(record)
         self._table(type(record)).put(record)
         self._forget_rendered(record)
+        self.selections.clear()
 
     def remove(self, record: Business) -> None:
         """Take back a record that was just added."""
         self._unlink(record)
         self._table(type(record)).remove(record.id)
         self._forget_rendered(record)
+        self.selections.clear()
 
     def old(self, record: Saved) -> Saved | None:
         """What ``record`` is about to replace."""
@@ -156,6 +163,12 @@ class Ledger:
             return self.organisation
         found: Business | None = self._table(type(record)).get(record.id)
         return found
+
+    def keep_selection(self, key: object, found: Sequence[Entry]) -> None:
+        """Remember what a question has found until anything in the books changes."""
+        if len(self.selections) >= SELECTIONS_AT_MOST:
+            self.selections.clear()
+        self.selections[key] = found
 
     def keep_rendered(self, record_id: str, variant: str, body: bytes) -> None:
         """Remember a rendered row until it, or something shown in it, changes."""

@@ -108,10 +108,39 @@ def test_a_table_stays_in_order_through_changes(clock: FrozenClock) -> None:
         table.put(Contact(id=contact_id, name="y", updated=NOW + timedelta(seconds=99)))
     assert len(table.by_id) == len(table.by_updated) == 50
     assert [i for _, i in table.by_id] == sorted(ids, key=sql_guid_key)
-    stamps = [(r.updated, sql_guid_key(r.id)) for r in table.since(None)]
+    stamps = [(table.rows[i].updated, sql_guid_key(i)) for _, _, i in table.since(None)]
     assert stamps == sorted(stamps)
-    late = list(table.since(NOW + timedelta(seconds=50)))
-    assert {r.name for r in late} == {"y"}
+    late = table.since(NOW + timedelta(seconds=50))
+    assert {table.rows[i].name for _, _, i in late} == {"y"}
+
+
+@pytest.mark.parametrize("order", ["", "InvoiceID", "InvoiceID DESC", "InvoiceNumber DESC"])
+@pytest.mark.parametrize("since", [None, (NOW - timedelta(days=30)).isoformat()])
+def test_what_a_question_found_is_forgotten_when_the_books_change(
+    connected: Xero, order: str, since: str | None
+) -> None:
+    connected.http.post("/sandbox/limits", json={"minute": None})
+    headers = {"If-Modified-Since": since} if since else {}
+    args = {"page": "1", "pageSize": "1000", "where": 'Type=="ACCREC" AND Status!="VOIDED"'}
+
+    def asked() -> dict[str, str]:
+        rows = connected.get("Invoices", headers=headers, **args, order=order).json()["Invoices"]
+        return {row["InvoiceID"]: row["Reference"] for row in rows}
+
+    ledger = connected.sandbox.store.ledgers[connected.tenant()]
+    before = asked()
+    wanted = next(i for i, r in ledger.invoices.rows.items() if r.status == "AUTHORISED")
+    gone = next(i for i in before if i != wanted and ledger.invoices.rows[i].status == "DRAFT")
+    connected.act("edit-invoice", tenant=ledger.organisation.id, invoice=wanted, reference="new")
+    connected.sandbox.store.save(
+        ledger.organisation.id, replace(ledger.invoices.rows[gone], status="VOIDED")
+    )
+    after = asked()
+    assert after[wanted] == "new"
+    assert gone in before
+    assert gone not in after
+    ledger.selections.clear()
+    assert list(asked()) == list(after)
 
 
 def test_a_rendered_row_is_forgotten_when_anything_in_it_changes(connected: Xero) -> None:
