@@ -121,11 +121,14 @@ def apply_invoices(
     Raises Problem: "stopped" if this run may not write any more, "mass_void" before the first
     write of a page that voids too much.
     """
+    if not page and not unchanged and position is None:
+        return Tally()
     with transaction.atomic():
         connection = fence(run)
-        plan = _plan(connection, page, run)
-        _stop_at_mass_void(connection, plan, voided)
-        _carry_out(run, connection, plan, now)
+        plan = _plan(connection, page, run) if page else _Plan()
+        if page:
+            _stop_at_mass_void(connection, plan, voided)
+            _carry_out(run, connection, plan, now)
         plan.tally.read += len(page) + unchanged
         plan.tally.unchanged += unchanged
         move(connection, endpoint, position)
@@ -139,7 +142,7 @@ def apply_contacts(
     *,
     now: datetime,
     endpoint: str,
-    position: cursors.Position,
+    position: cursors.Position | None,
 ) -> None:
     """Write one page of contacts and move the cursor, or do neither."""
     values = {UUID(c.contact_id): to_client(c) for c in contacts}
@@ -166,7 +169,7 @@ def apply_payments(
     payments: Sequence[wire.Payment],
     *,
     endpoint: str,
-    position: cursors.Position,
+    position: cursors.Position | None,
 ) -> None:
     """Remember one page of payments and move the cursor, or do neither.
 

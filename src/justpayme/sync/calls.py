@@ -10,7 +10,6 @@ from uuid import UUID
 import httpx2
 from django.conf import settings
 from django.db import connection as database
-from django.db.models import F
 
 from justpayme.core.errors import Problem
 from justpayme.sync import tokens
@@ -28,13 +27,8 @@ def open_http() -> httpx2.Client:
 def client_for(run: Run, clock: Clock) -> Iterator[XeroClient]:
     """A client whose every call is counted on the run, and refused once the run must stop."""
     with client_of(run.connection, clock) as client:
-        count = client.metered
-
-        def metered(calls: int, size: int) -> None:
-            count(calls, size)
-            Run.objects.filter(pk=run.pk).update(calls=F("calls") + calls, bytes=F("bytes") + size)
-
-        client.metered = metered
+        tenant = run.connection.tenant_id
+        client.metered = lambda calls, size: meter(tenant, clock.now(), calls, size, run.pk)
         client.guard = lambda: _may_go_on(run)
         client.may_write = lambda: _may_write(run)
         yield client
@@ -93,16 +87,23 @@ def _is_live(connection: Connection) -> None:
         raise Problem("stopped", "the organisation is not connected")
 
 
-def meter(tenant_id: UUID | str, now: datetime, calls: int, size: int) -> None:
-    """Count calls and bytes against an organisation's limits. `now` in UTC."""
+def meter(
+    tenant_id: UUID | str, now: datetime, calls: int, size: int, run: int | None = None
+) -> None:
+    """Count calls and bytes against an organisation's limits, and on a run's row if one made
+    them; both in one statement. `now` in UTC."""
     minute = now.replace(second=0, microsecond=0)
     with database.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO sync_meter (tenant_id, minute, calls, bytes) VALUES (%s, %s, %s, %s) "
-            "ON CONFLICT (tenant_id, minute) DO UPDATE SET "
-            "calls = sync_meter.calls + excluded.calls, bytes = sync_meter.bytes + excluded.bytes",
-            [tenant_id, minute, calls, size],
-        )
+        cursor.execute(_METER, [tenant_id, minute, calls, size, calls, size, run])
+
+
+_METER = """
+WITH counted AS (
+  INSERT INTO sync_meter (tenant_id, minute, calls, bytes) VALUES (%s, %s, %s, %s)
+  ON CONFLICT (tenant_id, minute) DO UPDATE SET
+  calls = sync_meter.calls + excluded.calls, bytes = sync_meter.bytes + excluded.bytes)
+UPDATE sync_run SET calls = calls + %s, bytes = bytes + %s WHERE id = %s
+"""
 
 
 def _recent_calls(connection: Connection, clock: Clock) -> limits.Window:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -64,6 +64,11 @@ class Pull:
     clock: Clock
     organisation_checked: bool = False
     voided: int = 0
+    positions: dict[str, cursors.Position] = field(init=False)
+    """How far each endpoint has been read; nobody else moves them while this run lives."""
+
+    def __post_init__(self) -> None:
+        self.positions = load(self.run.connection)
 
     def everything_due(self) -> None:
         """Do what this run's kind asks for. Raises Problem; what was applied stays applied."""
@@ -101,7 +106,7 @@ class Pull:
     def contacts(self) -> None:
         """Contacts that changed since they were last read."""
 
-        def write(page: Page[wire.Contact], position: cursors.Position) -> None:
+        def write(page: Page[wire.Contact], position: cursors.Position | None) -> None:
             fresh: Sequence[wire.Contact] = page.rows
             if self.run.kind != Run.Kind.IMPORT:  # clients may have been edited while parted
                 fresh = self._fresh(Record.Kind.CONTACT, page.rows, _contact_key)
@@ -132,7 +137,7 @@ class Pull:
         """Payments, and again the invoices of bills that disagree with them: before the cursor
         moves past what says so, or a crash in between would leave the bill wrong (I-7)."""
 
-        def write(page: Page[wire.Payment], position: cursors.Position) -> None:
+        def write(page: Page[wire.Payment], position: cursors.Position | None) -> None:
             fresh: Sequence[wire.Payment] = page.rows
             if endpoint == "payments":
                 fresh = self._fresh(Record.Kind.PAYMENT, page.rows, payment_key)
@@ -149,7 +154,7 @@ class Pull:
         self._pages(endpoint, self.client.payments, write, payment_key, today=self._today())
 
     def _invoices(self, endpoint: str) -> None:
-        def write(page: Page[msgspec.Raw], position: cursors.Position) -> None:
+        def write(page: Page[msgspec.Raw], position: cursors.Position | None) -> None:
             self._apply_invoices(page, endpoint, position)
 
         self._pages(endpoint, self.client.invoices, write, invoice_key, today=self._today())
@@ -157,9 +162,10 @@ class Pull:
     def _credits(self) -> None:
         """Again the invoices of bills that lack a credit which a credit note says they got."""
 
-        def write(page: Page[wire.CreditNote], position: cursors.Position) -> None:
+        def write(page: Page[wire.CreditNote], position: cursors.Position | None) -> None:
             self.read_again(apply.missing_credits(self.run.connection, page.rows))
-            apply.move_only(self.run, "audit-credits", position)
+            if position is not None:
+                apply.move_only(self.run, "audit-credits", position)
 
         fetch = self.client.credit_notes
         self._pages("audit-credits", fetch, write, credit_key, today=self._today())
@@ -210,19 +216,21 @@ class Pull:
         self,
         endpoint: str,
         fetch: Fetch[Any],
-        write: Callable[[Page[Any], cursors.Position], None],
+        write: Callable[[Page[Any], cursors.Position | None], None],
         key: Callable[[Any], Key],
         *,
         today: date | None,
     ) -> None:
-        """Ask and write until the cursor says that this endpoint is read."""
-        position = load(self.run.connection, endpoint)
+        """Ask and write until the cursor says that this endpoint is read. `write` is given the
+        new position, or None if the answer does not move it, as most answers do not."""
+        held = self.positions.get(endpoint, cursors.Position())
         for _ in range(MOST_PAGES):
-            page, position = next_page(fetch, position, today)
+            page, position = next_page(fetch, held, today)
             position, complete = cursors.advance(position, _answer(page, key))
             if complete and endpoint.startswith("audit-"):
                 position = cursors.Position()  # the next audit starts at its first page again
-            write(page, position)
+            write(page, None if position == held else position)
+            held = self.positions[endpoint] = position
             if complete:
                 break
         else:
@@ -242,14 +250,14 @@ class Pull:
     def _keep(
         self,
         endpoint: str,
-        position: cursors.Position,
+        position: cursors.Position | None,
         fresh: Sequence[Any],
         store: Callable[[], object],
     ) -> None:
         """Write the page if it says anything new; otherwise only move the cursor."""
         if fresh:
             store()
-        else:
+        elif position is not None:
             apply.move_only(self.run, endpoint, position)
 
 
@@ -293,10 +301,10 @@ def _is_newer(found: Key, held: datetime | None) -> bool:
     return held is None or (found.updated is not None and found.updated > held)
 
 
-def load(connection: Connection, endpoint: str) -> cursors.Position:
-    """How far this endpoint was read; from the start if never."""
-    row = Cursor.objects.filter(connection=connection, endpoint=endpoint).first()
-    return cursors.from_plain(row.state) if row else cursors.Position()
+def load(connection: Connection) -> dict[str, cursors.Position]:
+    """How far each endpoint of an organisation has been read."""
+    rows = Cursor.objects.filter(connection=connection)
+    return {row.endpoint: cursors.from_plain(row.state) for row in rows}
 
 
 def keep_organisation(connection: Connection, found: OrganisationFields) -> None:

@@ -44,6 +44,9 @@ class Push(Sending):
 
     def everything_waiting(self) -> None:
         """Raises Problem; what was recorded until then stays recorded."""
+        everything = OutboxItem.objects.filter(connection=self.run.connection)
+        if not everything.filter(state__in=(State.WAITING, *IN_FLIGHT, *RESTING)).exists():
+            return
         self._what_is_under_way()
         if self.run.kind != Run.Kind.PUSH and self.run.connection.is_two_way:
             self._reconsider()

@@ -54,6 +54,16 @@ class _Pair(msgspec.Struct, frozen=True):
         return "_Pair(…)"
 
 
+class _Given(msgspec.Struct, frozen=True):
+    """An access token that may be used until then (UTC). Its repr shows nothing."""
+
+    access: str
+    expires_at: datetime
+
+    def __repr__(self) -> str:
+        return "_Given(…)"
+
+
 # --- how we reach Xero's login servers ---------------------------------------------------------
 
 
@@ -170,11 +180,16 @@ def access_token(token_set: TokenSet, now: datetime, *, rejected: str = "") -> s
     refreshes unless somebody else has done so already. Problem consent_lost when only a
     person can help; any other Problem is transient and leaves everything as it was.
     """
-    usable = _usable(_reread(token_set.pk), now, rejected)
+    return _given(token_set.pk, now, rejected).access
+
+
+def _given(pk: int, now: datetime, rejected: str) -> _Given:
+    """A token with a minute or more of life left, and until when it may be used."""
+    usable = _usable(_reread(pk), now, rejected)
     if usable:
         return usable
-    with _one_at_a_time(token_set.pk):
-        row = _reread(token_set.pk)
+    with _one_at_a_time(pk):
+        row = _reread(pk)
         return _usable(row, now, rejected) or _refresh(row, now)
 
 
@@ -184,13 +199,19 @@ def refresh_token(token_set: TokenSet) -> str:
 
 
 def source(token_set: TokenSet, now: Callable[[], datetime]) -> Callable[[bool], str]:
-    """`XeroClient.token`: a valid token, or with True a newer one than it gave last."""
-    given = ""
+    """`XeroClient.token`: a valid token, or with True a newer one than it gave last.
+
+    What it gave is given again while it lasts, without a look at the row: another process's
+    refresh does not end it, and a disconnect stops the calls themselves (`XeroClient.guard`).
+    """
+    given: _Given | None = None
 
     def give(force: bool) -> str:
         nonlocal given
-        given = access_token(token_set, now(), rejected=given if force else "")
-        return given
+        if given is None or force or given.expires_at - now() <= SPARE:
+            rejected = given.access if given and force else ""
+            given = _given(token_set.pk, now(), rejected)
+        return given.access
 
     return give
 
@@ -204,15 +225,19 @@ def _reread(pk: int) -> TokenSet:
     return row
 
 
-def _usable(row: TokenSet, now: datetime, rejected: str) -> str:
+def _usable(row: TokenSet, now: datetime, rejected: str) -> _Given | None:
     """The row's access token, or nothing if it has to be refreshed."""
     if row.expires_at - now <= SPARE:
-        return ""
-    access = _open(row).access
-    return "" if access == rejected else access
+        return None
+    given = _of(row)
+    return None if given.access == rejected else given
 
 
-def _refresh(row: TokenSet, now: datetime) -> str:
+def _of(row: TokenSet) -> _Given:
+    return _Given(_open(row).access, row.expires_at)
+
+
+def _refresh(row: TokenSet, now: datetime) -> _Given:
     """One refresh; the caller holds the lock. The old pair stays until the new is committed,
     so a lost answer is healed by asking again with the old refresh token (30 minutes' grace)."""
     try:
@@ -229,7 +254,7 @@ def _refresh(row: TokenSet, now: datetime) -> str:
         stored = _unchanged(row).update(**columns)
     log.info("tokens_refreshed", token_set=row.pk, stored=bool(stored))
     # Not stored: a person consented anew while we asked. Her pair is the one to use.
-    return fresh.access if stored else _open(_reread(row.pk)).access
+    return _Given(fresh.access, fresh.expires_at) if stored else _of(_reread(row.pk))
 
 
 def _unchanged(row: TokenSet) -> QuerySet[TokenSet]:
@@ -237,7 +262,7 @@ def _unchanged(row: TokenSet) -> QuerySet[TokenSet]:
     return TokenSet.objects.filter(pk=row.pk, sealed=bytes(row.sealed))
 
 
-def _after_invalid_grant(row: TokenSet, now: datetime) -> str:
+def _after_invalid_grant(row: TokenSet, now: datetime) -> _Given:
     """Xero will never accept this pair again: say so once, unless a new consent came meanwhile."""
     with transaction.atomic(durable=True):
         known = _unchanged(row).update(state=TokenSet.State.LOST)
@@ -245,7 +270,7 @@ def _after_invalid_grant(row: TokenSet, now: datetime) -> str:
             users = Connection.objects.filter(tokens=row)
             lost.mark(users.values_list("pk", flat=True), code="consent_lost", now=now)
     if not known:
-        return _open(_reread(row.pk)).access
+        return _of(_reread(row.pk))
     log.warning("consent_lost", token_set=row.pk)
     lost.send_notices(now)
     raise Problem("consent_lost", "invalid_grant")
