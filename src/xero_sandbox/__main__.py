@@ -1,6 +1,7 @@
 """``python -m xero_sandbox``: serve a local Xero on the loopback interface."""
 
 import argparse
+import gc
 import ipaddress
 import signal
 import sys
@@ -16,6 +17,7 @@ from xero_sandbox.clock import Clock
 from xero_sandbox.given import BadInput
 from xero_sandbox.limits import DAILY_CALLS, Allowance, Limits
 from xero_sandbox.oauth import App
+from xero_sandbox.open_questions import parse
 from xero_sandbox.seed import big_organisation, seed
 from xero_sandbox.store import Store
 from xero_sandbox.webhooks import check_address
@@ -66,6 +68,13 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--tier", choices=sorted(DAILY_CALLS), default="starter")
     parser.add_argument("--webhook-url", help="address on this machine to send webhooks to")
     parser.add_argument("--webhook-key", default="sandbox-webhook-key", help="their signing key")
+    parser.add_argument(
+        "--open",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="answer an open question about Xero; GET /sandbox/open-questions lists them",
+    )
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--ready-file", type=Path, help="file to write the address into")
     return parser
@@ -78,6 +87,8 @@ def open_store(options: argparse.Namespace, clock: Clock) -> Store:
         seed(store, options.seed, clock.now())
         for count in options.invoices:
             big_organisation(store, options.seed, clock.now(), count)
+    gc.collect()
+    gc.freeze()  # the books stay; looking through them for garbage again and again takes long
     return store
 
 
@@ -119,7 +130,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--host must be a loopback address such as 127.0.0.1")
     try:
         check_address(options.webhook_url or "http://127.0.0.1")
-    except BadInput as error:
+        open_questions = parse(options.open)
+    except (BadInput, ValueError) as error:
         parser.error(str(error))
     clock = Clock()
     store = open_store(options, clock)
@@ -134,6 +146,7 @@ def main(argv: list[str] | None = None) -> int:
         ),
         limits=Limits(Allowance(day=DAILY_CALLS[options.tier])),
         latency=options.latency,
+        open_questions=open_questions,
     )
     if options.webhook_url:
         threading.Timer(1, subscribe, (sandbox, options)).start()

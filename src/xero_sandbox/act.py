@@ -37,7 +37,7 @@ def act(sandbox: "Sandbox", action: str, given: Given) -> Row:
     ledger = ledger_of(sandbox, given)
     if action not in ACTIONS:
         raise BadInput(f"There is no action '{action[:60]}'. There are: {', '.join(ACTIONS)}")
-    with sandbox.store.lock:
+    with sandbox.store.lock, sandbox.by_hand():
         return shown(ledger, ACTIONS[action](sandbox, ledger, given))
 
 
@@ -159,6 +159,17 @@ def add_note(sandbox: "Sandbox", ledger: Ledger, given: Given) -> Row:
     return shapes.note_json(note)
 
 
+def deduct(sandbox: "Sandbox", ledger: Ledger, given: Given) -> Invoice:
+    """Deduct for the construction industry scheme; whether AmountDue falls is open (4.2)."""
+    invoice, cis = invoice_of(ledger, given), money(given, "amount").quantize(Decimal("0.01"))
+    if not 0 <= cis <= invoice.amount_due + invoice.cis_off:
+        raise BadInput("amount: no more than what is due")
+    off = cis if ledger.open.cis_in_due == "deducted" else Decimal("0.00")
+    new = replace(invoice, cis=cis, cis_off=off, updated=sandbox.clock.now())
+    sandbox.store.save(ledger.organisation.id, new)
+    return new
+
+
 def disconnect(sandbox: "Sandbox", ledger: Ledger, given: Given) -> Row:
     """Disconnect the app from one organisation, in Xero."""
     ours = [c for c in sandbox.identity.visible() if c.tenant_id == ledger.organisation.id]
@@ -181,6 +192,7 @@ ACTIONS: dict[str, Callable[["Sandbox", Ledger, Given], Shown]] = {
     "create-invoice": create_invoice,
     "email-invoice": email_invoice,
     "add-note": add_note,
+    "deduct-cis": deduct,
     "disconnect": disconnect,
     **act_money.ACTIONS,
     **act_settings.ACTIONS,

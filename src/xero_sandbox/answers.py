@@ -7,10 +7,14 @@ from werkzeug.wrappers import Response
 
 from xero_sandbox import shapes
 from xero_sandbox.oauth import Denied
+from xero_sandbox.open_questions import Open
+
+DESCRIBED = "The request was refused: <b>try again</b>"
+"""Text for people, with something in it that must not get onto a page as it is."""
 
 
-def denied_answer(denied: Denied) -> Response:
-    """The 401 and 403 bodies of 1.7."""
+def denied_answer(denied: Denied, open_questions: Open) -> Response:
+    """The 401 and 403 bodies of 1.7; the letter case of their keys has varied."""
     body: dict[str, Any] = {
         "Type": None,
         "Title": "Unauthorized" if denied.status == 401 else "Forbidden",
@@ -19,7 +23,16 @@ def denied_answer(denied: Denied) -> Response:
         "Instance": str(uuid4()),
         "Extensions": {},
     }
+    if open_questions.problem_keys == "title":
+        body = {key.lower(): value for key, value in body.items()}
     return json_answer(body, denied.status)
+
+
+def oauth_answer(error: str, open_questions: Open) -> Response:
+    """An error of the token endpoint; whether it is described is not known (1.4)."""
+    described = open_questions.oauth_description == "present"
+    more = {"error_description": DESCRIBED} if described else {}
+    return json_answer({"error": error, **more}, 400)
 
 
 def error_answer(

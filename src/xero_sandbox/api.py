@@ -15,7 +15,7 @@ from xero_sandbox import listing, replays, shapes, sides, writes
 from xero_sandbox.answers import error_answer, not_found
 from xero_sandbox.bodies import BadBody
 from xero_sandbox.clock import Clock
-from xero_sandbox.listing import LISTINGS, BadHeader, TooMany
+from xero_sandbox.listing import LISTINGS, BadHeader, NoSuchPage, NotModified, TooMany
 from xero_sandbox.oauth import Denied, Identity, allows
 from xero_sandbox.store import Ledger, Store
 from xero_sandbox.where import QueryError
@@ -77,7 +77,7 @@ class Api:
         claims = self.identity.bearer(request.headers.get("Authorization"), now)
         claims = {**claims, "scope": set(claims["scope"]) - barred}
         if not allows(claims, scope_of(endpoint), request.method != "GET"):
-            raise Denied(401, "AuthorizationUnsuccessful")
+            raise Denied(int(self.store.open.missing_scope), "AuthorizationUnsuccessful")
         tenant_id = request.headers.get("xero-tenant-id", "").strip().lower()
         connected = {c.tenant_id for c in self.identity.visible()}
         if tenant_id not in connected - hidden:
@@ -105,11 +105,14 @@ class Api:
                     lambda: self._write(request, ledger, endpoint, key, now),
                 )
         except QueryError as error:
-            return error_answer(16, "QueryParseException", str(error))
+            number = int(self.store.open.query_error)
+            return error_answer(number, "QueryParseException", str(error))
         except TooMany:
-            return error_answer(
-                51, "HighVolumeException", TOO_MANY.format(LISTINGS[endpoint].plural)
-            )
+            return self._too_many(LISTINGS[endpoint].plural)
+        except NotModified:
+            return Response(b"", 304)
+        except NoSuchPage:
+            return not_found()
         except BadHeader:
             return Response("Precondition failed", 412, mimetype="text/plain")
 
@@ -124,6 +127,7 @@ class Api:
             if key is not None:
                 return not_found()
             return self._enveloped(plural, found, None, now)
+        ledger = ledger.seen(now)
         side = sides.split(key)
         if side:
             return sides.read(self.call(request, ledger, now), endpoint, side)
@@ -137,6 +141,13 @@ class Api:
             return not_found()
         row = listing.render_one(what, ledger, record, question.places)
         return self._enveloped(what.plural, [row], None, now)
+
+    def _too_many(self, plural: str) -> Response:
+        """More rows than Xero is willing to list (3.1)."""
+        text = TOO_MANY.format(plural)
+        if self.store.open.high_volume == "text":
+            return Response(text, 400, content_type="text/plain; charset=utf-8")
+        return error_answer(51, "HighVolumeException", text)
 
     def call(self, request: Request, ledger: Ledger, now: datetime) -> writes.Call:
         """A call as the writing half wants it."""

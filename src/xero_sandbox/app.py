@@ -6,7 +6,9 @@ All three hosts of real Xero (login, identity, api) are one address here.
 import gzip
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -17,7 +19,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from xero_sandbox import act, api, page_invoice, page_settings, pages
-from xero_sandbox.answers import denied_answer, json_answer, not_found
+from xero_sandbox.answers import denied_answer, json_answer, not_found, oauth_answer
 from xero_sandbox.api import Api
 from xero_sandbox.clock import Clock
 from xero_sandbox.faults import (
@@ -39,12 +41,22 @@ from xero_sandbox.late import Late
 from xero_sandbox.limits import Allowance, Limits
 from xero_sandbox.log import BODY_KEPT, MUTATING, Entry, RequestLog
 from xero_sandbox.oauth import App, Denied, Identity, OAuthError
+from xero_sandbox.open_questions import Open, changed, questions
 from xero_sandbox.rules import Refused
 from xero_sandbox.store import Ledger, Store
 from xero_sandbox.webhooks import Change, Post, Webhooks, post_it
 
 MAX_BODY = 10 * 1024 * 1024
 WORTH_GZIP = 256
+UNSEEN = timedelta(seconds=2)
+"""How long a change by hand is not readable, when that open question is answered so (11.9)."""
+CANCELLED: dict[str, dict[str, str]] = {
+    "access_denied": {"error": "access_denied"},
+    "described": {"error": "access_denied", "error_description": "The user <i>declined</i>"},
+    "login_cancelled": {"error": "login_cancelled"},
+    "silent": {},
+}
+"""What Cancel sends back, by answer to the open question (1.4)."""
 Handler = Callable[..., Response]
 
 
@@ -57,15 +69,17 @@ def create_app(
     latency: float = 0.0,
     sleep: Callable[[float], None] = time.sleep,
     post: Post = post_it,
+    open_questions: Open | None = None,
 ) -> "Sandbox":
     """Make the WSGI callable; mount it with ``httpx2.WSGITransport`` or serve it.
 
     ``latency`` is slept before every API answer, in seconds, through ``sleep``. ``post`` sends
-    webhooks.
+    webhooks. ``open_questions`` answers what nobody knows about Xero.
     """
     clock = clock or Clock()
     sandbox = Sandbox(store, clock, app or App(), limits or Limits(), latency, sleep)
     sandbox.webhooks.post = post
+    sandbox.assume(open_questions or store.open)
     return sandbox
 
 
@@ -92,6 +106,7 @@ class Sandbox:
         self.faults = Faults()
         self.late = Late()
         self.webhooks = Webhooks(clock)
+        self._hands = 0
         store.on_saved.append(self.changed)
         self.routes = Map(
             [
@@ -122,6 +137,7 @@ class Sandbox:
                 Rule("/sandbox/faults/<rule>", endpoint=self.drop_fault, methods=["DELETE"]),
                 Rule("/sandbox/webhooks", endpoint=self.webhooks_door),
                 Rule("/sandbox/webhooks/deliver", endpoint=self.deliver, methods=["POST"]),
+                Rule("/sandbox/open-questions", endpoint=self.questions, methods=["GET", "POST"]),
                 Rule("/sandbox/limits", endpoint=self.set_limits, methods=["POST"]),
                 Rule("/sandbox/log", endpoint=self.show_log, methods=["GET"]),
                 Rule("/sandbox/late", endpoint=self.show_late, methods=["GET"]),
@@ -176,7 +192,7 @@ class Sandbox:
         except HTTPException as error:
             return Response(error.get_body(), error.code, content_type="text/html")
         except Denied as denied:
-            return denied_answer(denied)
+            return denied_answer(denied, self.store.open)
         except (BadInput, BadRule, Refused) as error:
             text = str(error).encode(errors="replace").decode()
             return json_answer({"error": text}, 400)
@@ -241,7 +257,7 @@ class Sandbox:
         if request.method != "POST":
             return pages.consent(self, asked, request.args)
         if request.form.get("decision") != "allow":
-            return _redirect(asked.answer(error="access_denied"))
+            return _redirect(asked.answer(**CANCELLED[self.store.open.cancel]))
         tenants = [t for t in request.form.getlist("tenant") if t in self.store.ledgers]
         if not tenants or (asked.one_only and len(tenants) > 1):
             return pages.consent(self, asked, request.form, nothing_chosen=True)
@@ -256,14 +272,14 @@ class Sandbox:
             self.identity.check_client(request.headers.get("Authorization"), request.form)
             return json_answer(self.identity.token(request.form, self.clock.now()))
         except OAuthError as error:
-            return json_answer({"error": error.error}, 400)
+            return oauth_answer(error.error, self.store.open)
 
     def revocation(self, request: Request) -> Response:
         """Drop all connections of the user: 200 with an empty body (1.1)."""
         try:
             self.identity.check_client(request.headers.get("Authorization"), request.form)
         except OAuthError as error:
-            return json_answer({"error": error.error}, 400)
+            return oauth_answer(error.error, self.store.open)
         self.identity.revoke(request.form.get("token", ""))
         return Response(b"", 200)
 
@@ -308,7 +324,8 @@ class Sandbox:
         if key in self.store.ledgers:
             raise Denied(403, "AuthenticationUnsuccessful")
         gone = self.identity.disconnect(key)
-        return self.limited(None, lambda: Response(b"", 204) if gone else not_found())
+        done = int(self.store.open.empty_answers)
+        return self.limited(None, lambda: Response(b"", done) if gone else not_found())
 
     def accounting(self, request: Request, endpoint: str, key: str | None = None) -> Response:
         """One call of the accounting API."""
@@ -452,6 +469,32 @@ class Sandbox:
         """Something was saved: tell the webhooks, if the app is connected there."""
         if any(c.tenant_id == tenant_id for c in self.identity.visible()):
             self.webhooks.changed(tenant_id, changes)
+        if self._hands and self.store.open.readable == "after_two_seconds":
+            until = self.clock.now() + UNSEEN
+            self.store.ledgers[tenant_id].unseen += [(until, old, new) for old, new in changes]
+
+    @contextmanager
+    def by_hand(self) -> Iterator[None]:
+        """What is changed inside is a person's doing; the store must be locked."""
+        self._hands += 1
+        try:
+            yield
+        finally:
+            self._hands -= 1
+
+    def assume(self, answers: Open) -> None:
+        """Answer the open questions from now on."""
+        self.store.assume(answers)
+        self.limits.open = self.webhooks.open = answers
+
+    def questions(self, request: Request) -> Response:
+        """GET lists the open questions and the answers here; POST changes answers by name."""
+        if request.method == "POST":
+            try:
+                self.assume(changed(self.store.open, body_of(request)))
+            except ValueError as error:
+                raise BadInput(str(error)) from error
+        return json_answer({"answers": self.store.open, "questions": questions()})
 
     def webhooks_door(self, request: Request) -> Response:
         """GET tells the subscription and its deliveries, POST subscribes, DELETE forgets."""

@@ -102,7 +102,7 @@ def answer(call: Call, kind: Kind, elements: list[Fields]) -> Response:
                 rows.append(row)
                 if not good:
                     bad.append(row)
-            keep = call.ledger.organisation.switches.keep_good_siblings
+            keep = call.ledger.open.good_siblings == "saved"
             if bad and call.summarise and not keep:
                 raise _TakeBack
     except _TakeBack:

@@ -22,6 +22,13 @@ TOO_MUCH = "Payment amount exceeds the amount outstanding on this document"
 NOT_AUTHORISED = "Payments can only be made against Authorised documents"
 WRONG_BANK = "The payment cannot be made to a bank account in {}."
 """Our words: the account's currency is neither the document's nor the organisation's."""
+NOT_VALID = "Account code '{}' is not a valid code for this document."
+UNPAYABLE = {
+    "not_valid": NOT_VALID,
+    "not_enabled": "Payments are not enabled for the account with code '{}'.",
+    "unheard": "The selected account {} is not applicable here.",
+}
+"""The refusal of an account that takes no payments, by answer to the question (11.4)."""
 NO_ACCOUNT = "You must specify an Account code or Account ID for the payment"
 NOT_FOUND = "The document with the supplied id was not found for this endpoint."
 NO_DOCUMENT = "Document could not be found"
@@ -97,11 +104,11 @@ def check_contact_number(ledger: Ledger, number: str | None, contact_id: str = "
 def sale_numbered(ledger: Ledger, number: str) -> Invoice | None:
     """The sales invoice of a number; supplier bills have numbers of their own (3.4).
 
-    Whether a void or deleted invoice still holds its number is a switch.
+    Whether a void or deleted invoice still holds its number is an open question.
     """
     ids = ledger.numbers.get(number.casefold(), ())
     found = [ledger.invoices.rows[i] for i in ids]
-    free = ledger.organisation.switches.reuse_numbers
+    free = ledger.open.dead_numbers == "free"
     live = [
         one
         for one in found
@@ -118,15 +125,16 @@ def check_number(ledger: Ledger, number: str) -> None:
         raise Refused(NOT_UNIQUE)
 
 
-def check_lock(organisation: Organisation, *days: date) -> None:
+def check_lock(ledger: Ledger, *days: date) -> None:
     """No document may be dated, moved from or changed in a locked period (4.6)."""
-    switches = organisation.switches
+    switches = ledger.organisation.switches
+    itself = ledger.open.lock_day == "locked"
     locks = (
         ("period", switches.period_lock_date),
         ("end of year", switches.end_of_year_lock_date),
     )
     for name, lock in locks:
-        if lock and any(d < lock or (d == lock and switches.lock_day_locked) for d in days):
+        if lock and any(d < lock or (d == lock and itself) for d in days):
             raise Refused(
                 f"The document date cannot be before the {name} lock date, currently set at"
                 f" {lock:%d-%b-%Y}"
@@ -191,21 +199,21 @@ def _check_pair(organisation: Organisation, line: Line) -> None:
 
 def _check_account(account: Account | None, code: str) -> None:
     if account is None:
-        raise Refused(f"Account code '{code}' is not a valid code for this document.")
+        raise Refused(NOT_VALID.format(code))
     if account.status != "ACTIVE":
         raise Refused(
             f"Account code '{code}' has been archived, or has been deleted. Each line item must"
             " reference a valid account."
         )
     if account.type == "BANK" or account.system_account not in OPEN_SYSTEM_ACCOUNTS:
-        raise Refused(f"Account code '{code}' is not a valid code for this document.")
+        raise Refused(NOT_VALID.format(code))
 
 
-def payable(organisation: Organisation, account: Account, currency: str) -> list[str]:
+def payable(ledger: Ledger, account: Account, currency: str) -> list[str]:
     """Why a payment in a currency cannot go to an account: nothing when it can (4.1)."""
     if account.status != "ACTIVE" or (account.type != "BANK" and not account.payments):
-        return [f"Account code '{account.code}' is not a valid code for this document."]
-    if account.currency not in (None, currency, organisation.currency):
+        return [UNPAYABLE[ledger.open.account_text].format(account.code)]
+    if account.currency not in (None, currency, ledger.organisation.currency):
         return [WRONG_BANK.format(account.currency)]
     return []
 

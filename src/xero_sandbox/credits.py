@@ -33,6 +33,11 @@ from xero_sandbox.store import Ledger, Store
 AnyCredit = CreditNote | Overpayment | Prepayment
 OTHER_CURRENCY = "The credit and the invoice must be in the same currency."
 """Our words."""
+OVER_ALLOCATED = {
+    "payment_text": TOO_MUCH,
+    "credit_text": "The amount is more than what is left of the credit or due on the document.",
+}
+"""The refusal of too much credit, by answer to the question (11.4)."""
 
 
 def allocate(
@@ -50,7 +55,7 @@ def allocate(
         if invoice.status != "AUTHORISED":
             raise Refused(NOT_AUTHORISED)
         if not 0 < amount <= min(credit.remaining, invoice.amount_due):
-            raise Refused(TOO_MUCH)
+            raise Refused(OVER_ALLOCATED[ledger.open.over_allocation])
         on = max(credit.date, invoice.date)
         part = Allocation(id=str(uuid4()), invoice_id=invoice.id, amount=cents(amount), date=on)
         credit = replace(credit, allocations=[*credit.allocations, part], updated=now)
@@ -86,8 +91,8 @@ def remove_allocation(
 
 
 def _stamp(ledger: Ledger, invoice: Invoice, now: datetime) -> datetime:
-    """UpdatedDateUTC of an invoice whose credits change: not documented, a switch."""
-    return now if ledger.organisation.switches.allocation_moves_stamp else invoice.updated
+    """UpdatedDateUTC of an invoice whose credits change: an open question (11.7)."""
+    return now if ledger.open.allocation_stamp == "moves" else invoice.updated
 
 
 def receive(
@@ -109,7 +114,7 @@ def receive(
     over = kind is Overpayment
     with store.lock:
         _check(ledger, contact_id, amount, account, currency)
-        check_lock(organisation, date)
+        check_lock(ledger, date)
         credit = kind(
             id=str(uuid4()),
             type="RECEIVE-OVERPAYMENT" if over else "RECEIVE-PREPAYMENT",
@@ -125,7 +130,7 @@ def receive(
             reference=reference,
             updated=now,
         )
-        credit = with_totals(organisation, credit)
+        credit = with_totals(organisation, credit, ledger.open.halves)
         store.save(organisation.id, credit)
         return credit
 
@@ -149,7 +154,7 @@ def _check(ledger: Ledger, contact_id: str, amount: Decimal, account: str, curre
         raise Refused("The payment amount must be greater than zero")
     bank = ledger.organisation.account(account)
     problems = (
-        payable(ledger.organisation, bank, currency)
+        payable(ledger, bank, currency)
         if bank
         else [f"Account code '{account}' is not a valid code for this document."]
     )
@@ -177,7 +182,7 @@ def give(
         open_contact(ledger, contact_id)
         if currency not in organisation.currencies:
             raise Refused(f"Organisation is not subscribed to currency {currency}")
-        check_lock(organisation, date)
+        check_lock(ledger, date)
         check_lines(organisation, [line], ())
         note = CreditNote(
             id=str(uuid4()),
@@ -193,7 +198,7 @@ def give(
             reference=reference,
             updated=now,
         )
-        note = with_totals(organisation, note)
+        note = with_totals(organisation, note, ledger.open.halves)
         store.save(organisation.id, note)
         return note
 

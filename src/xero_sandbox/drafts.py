@@ -145,8 +145,8 @@ def line_of(call: Call, row: Fields, old: Line | None, types: str) -> Line:
     if "Tracking" in row:
         changes["tracking"] = _tracking(row)
     new = replace(line, **changes)
-    new = replace(new, own_tax=_own_tax(row, old, new))
-    _check_amount(row, new)
+    new = replace(new, own_tax=_own_tax(call, row, old, new))
+    _check_amount(call, row, new)
     return new
 
 
@@ -195,19 +195,22 @@ def _tracking(row: Fields) -> list[tuple[str, str]]:
     return options
 
 
-def _own_tax(row: Fields, old: Line | None, new: Line) -> Decimal | None:
+def _own_tax(call: Call, row: Fields, old: Line | None, new: Line) -> Decimal | None:
     """A TaxAmount that is written wins over the computed one; echoing it changes nothing."""
     same = old is not None and rules.line_total(old) == rules.line_total(new)
     if "TaxAmount" not in row:
         return old.own_tax if old and same else None
     amount = shapes.rounded(row.number("TaxAmount"), 2)
+    if call.ledger.open.tax_override == "capped" and abs(amount) > abs(rules.line_total(new)):
+        raise Refused("The TaxAmount must be no more than the line's amount.")
     return old.own_tax if old and same and amount == old.tax_amount else amount
 
 
-def _check_amount(row: Fields, line: Line) -> None:
+def _check_amount(call: Call, row: Fields, line: Line) -> None:
     """A LineAmount that is sent must agree with quantity, price and discount (3.11)."""
     if "LineAmount" not in row:
         return
-    sent, expected = shapes.rounded(row.number("LineAmount"), 2), rules.line_total(line)
+    sent = shapes.rounded(row.number("LineAmount"), 2)
+    expected = rules.line_total(line, call.ledger.open.halves)
     if sent != expected:
         raise Refused(f"The line total {sent} does not match the expected line total {expected}")

@@ -24,7 +24,7 @@ import msgspec
 from msgspec.structs import replace
 from werkzeug.wrappers import Request, Response
 
-from xero_sandbox.answers import denied_answer, json_answer
+from xero_sandbox.answers import denied_answer, oauth_answer
 from xero_sandbox.log import MUTATING
 from xero_sandbox.mangles import HARMLESS, MANGLES, WRITE_MANGLES, mangled
 from xero_sandbox.oauth import Denied
@@ -120,7 +120,7 @@ def limit_day(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
 
 def limit_app(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
     """429 of the app's minute; real Xero's literal is unknown (2.1)."""
-    return _limited(sandbox, rule, "appminute", "missing")
+    return _limited(sandbox, rule, sandbox.store.open.app_limit, "missing")
 
 
 def limit_concurrent(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
@@ -156,12 +156,12 @@ def offline(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
 
 def invalid_grant(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
     """The token endpoint says that the refresh token is dead (1.4)."""
-    return json_answer({"error": "invalid_grant"}, 400)
+    return oauth_answer("invalid_grant", sandbox.store.open)
 
 
 def forbidden(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
     """403 for the matched organisation, or for all (1.7)."""
-    return denied_answer(Denied(403, "AuthenticationUnsuccessful"))
+    return denied_answer(Denied(403, "AuthenticationUnsuccessful"), sandbox.store.open)
 
 
 def expire_tokens(sandbox: "Sandbox", rule: Rule, request: Request) -> None:
@@ -403,7 +403,8 @@ def _limited(sandbox: "Sandbox", rule: Rule, problem: str, usual: str) -> Respon
     response = Response(b"", 429)
     del response.headers["Content-Type"]
     left = {"minute": "X-MinLimit-Remaining", "day": "X-DayLimit-Remaining"}
-    response.headers["X-Rate-Limit-Problem"] = problem
+    if problem != "absent":
+        response.headers["X-Rate-Limit-Problem"] = problem
     response.headers[left.get(problem, "X-AppMinLimit-Remaining")] = (
         "9900" if problem == "concurrent" else "0"
     )

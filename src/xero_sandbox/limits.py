@@ -1,17 +1,22 @@
 """Xero's call limits and the headers that tell of them (2.1).
 
-Windows are fixed; each organisation's begin at its own second. A refused call costs nothing of
-the minute or day (not documented by Xero; the kinder reading).
+The day is a fixed window, which begins at each organisation's own second; so is the minute,
+unless ``Open.minute_window`` says rolling. Whether a refused call costs anything is open too.
 """
 
+import math
 import threading
-from datetime import datetime
+from collections import defaultdict, deque
+from datetime import datetime, timedelta
 from zlib import crc32
 
 import msgspec
 
+from xero_sandbox.open_questions import Open
+
 DAY = 86_400
 MINUTE = 60
+LENGTH = timedelta(seconds=MINUTE)
 DAILY_CALLS = {"starter": 1_000, "core": 5_000}
 
 
@@ -36,25 +41,29 @@ class Limits:
 
     def __init__(self, allowance: Allowance | None = None) -> None:
         self.allowance = allowance or Allowance()
+        self.open = Open()
         self._lock = threading.Lock()
         self._used: dict[tuple[str, int], tuple[int, int]] = {}
         self._in_flight: dict[str, int] = {}
+        self._last: dict[str, deque[datetime]] = defaultdict(deque)
 
     def reset(self) -> None:
         """Forget all counted calls, not those in flight."""
         with self._lock:
             self._used.clear()
+            self._last.clear()
 
     def enter(self, tenant_id: str | None, now: datetime) -> Verdict:
         """Count a call; a verdict without a problem must be followed by ``leave``."""
         with self._lock:
             problem = self._problem(tenant_id, now)
-            if problem is None:
+            if problem is None or self.open.refused_calls == "counted":
                 self._count("", MINUTE, now)
                 if tenant_id:
                     self._count(tenant_id, MINUTE, now)
                     self._count(tenant_id, DAY, now)
-                    self._in_flight[tenant_id] = self._in_flight.get(tenant_id, 0) + 1
+            if problem is None and tenant_id:
+                self._in_flight[tenant_id] = self._in_flight.get(tenant_id, 0) + 1
             return Verdict(self._headers(tenant_id, now, problem), problem)
 
     def leave(self, tenant_id: str | None) -> None:
@@ -86,16 +95,35 @@ class Limits:
                 self._left(tenant_id, MINUTE, allowed.minute, now)
             )
             headers["X-DayLimit-Remaining"] = str(self._left(tenant_id, DAY, allowed.day, now))
-        if problem:
-            headers["X-Rate-Limit-Problem"] = problem
-        if problem in ("minute", "day"):
-            length = MINUTE if problem == "minute" else DAY
-            headers["Retry-After"] = str(seconds_left(tenant_id or "", length, now))
+        named = self.open.app_limit if problem == "appminute" else problem
+        if named and named != "absent":
+            headers["X-Rate-Limit-Problem"] = named
+        wait = self._wait(tenant_id or "", problem, now)
+        if wait:
+            headers["Retry-After"] = str(wait)
         return headers
+
+    def _wait(self, whose: str, problem: str | None, now: datetime) -> int | None:
+        """Seconds of Retry-After; None when it is not sent."""
+        if problem == "minute" and self.open.minute_window == "rolling":
+            free = self._recent(whose, now)[-(self.allowance.minute or 1)] + LENGTH
+            return max(math.ceil((free - now).total_seconds()), 1)
+        if problem in ("minute", "day"):
+            return seconds_left(whose, MINUTE if problem == "minute" else DAY, now)
+        return 1 if problem == "concurrent" and self.open.concurrent_wait == "present" else None
+
+    def _recent(self, whose: str, now: datetime) -> deque[datetime]:
+        """The calls of the last sixty seconds, oldest first."""
+        calls = self._last[whose]
+        while calls and calls[0] <= now - LENGTH:
+            calls.popleft()
+        return calls
 
     def _left(self, whose: str, length: int, allowed: int | None, now: datetime) -> int:
         if allowed is None:
             return 1_000_000
+        if whose and length == MINUTE and self.open.minute_window == "rolling":
+            return max(allowed - len(self._recent(whose, now)), 0)
         window, used = self._used.get((whose, length), (0, 0))
         return max(allowed - (used if window == window_of(whose, length, now) else 0), 0)
 
@@ -103,6 +131,8 @@ class Limits:
         this = window_of(whose, length, now)
         window, used = self._used.get((whose, length), (this, 0))
         self._used[whose, length] = (this, used + 1 if window == this else 1)
+        if whose and length == MINUTE and self.open.minute_window == "rolling":
+            self._last[whose].append(now)
 
 
 def _elapsed(whose: str, now: datetime) -> int:

@@ -1,7 +1,7 @@
 """Reading lists and single objects: paging, order, filters (3.1 to 3.3, 4.1, 4.4)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
@@ -10,6 +10,7 @@ import msgspec
 
 from xero_sandbox import shapes
 from xero_sandbox.model import sql_guid_key
+from xero_sandbox.open_questions import Open
 from xero_sandbox.store import Business, Entry, Ledger, Table
 from xero_sandbox.where import Getter, QueryError, compile_where
 
@@ -31,6 +32,14 @@ LISTS = {
     "Prepayments": {"invoicenumbers": "reference"},
 }
 """Comma-separated parameters by endpoint; an unknown one is ignored, as Xero does (3.1, 8)."""
+
+
+class NoSuchPage(Exception):
+    """A page after the last one, when the open question is answered with 404 (11.2)."""
+
+
+class NotModified(Exception):
+    """Nothing changed since, when the open question is answered with 304 (3.2)."""
 
 
 class TooMany(Exception):
@@ -139,20 +148,27 @@ def answer(listing: Listing, ledger: Ledger, question: Question) -> Answer:
     found = select(listing, ledger, question)
     if len(found) > HIGH_VOLUME:
         raise TooMany
-    rows = listing.table(ledger).rows
+    if not found and question.since and ledger.open.unmodified == "not_modified":
+        raise NotModified
+    render = partial(_rendered, listing, ledger, question.places)
     if not question.paged:
-        unpaged = (rows[entry[-1]] for entry in found)
-        return Answer([_render(listing, ledger, r, question, "unpaged") for r in unpaged], None)
-    start, size = (question.page - 1) * question.page_size, question.page_size
+        return Answer(render("unpaged", found), None)
+    size = question.page_size
+    count = -(-len(found) // size)
+    number = _page(question.page, count, ledger.open.page_past_end)
+    start = (number - 1) * size
     variant = "summary" if question.flag("summaryonly") else "list"
-    pagination = {
-        "page": question.page,
-        "pageSize": size,
-        "pageCount": -(-len(found) // size),
-        "itemCount": len(found),
-    }
-    page = (rows[entry[-1]] for entry in found[start : start + size])
-    return Answer([_render(listing, ledger, r, question, variant) for r in page], pagination)
+    pagination = {"page": number, "pageSize": size, "pageCount": count, "itemCount": len(found)}
+    return Answer(render(variant, found[start : start + size]), pagination)
+
+
+def _page(wanted: int, count: int, past_end: str) -> int:
+    """The page to show; what is after the last one is an open question (11.2)."""
+    if wanted <= max(count, 1) or past_end == "empty":
+        return wanted
+    if past_end == "not_found":
+        raise NoSuchPage
+    return max(count, 1)
 
 
 def select(listing: Listing, ledger: Ledger, question: Question) -> Sequence[Entry]:
@@ -174,12 +190,20 @@ def _select(listing: Listing, ledger: Ledger, question: Question) -> Sequence[En
     tests, rows = _tests(listing, ledger, question), table.rows
     by_id = order.lower() in (listing.id_name.lower(), f"{listing.id_name.lower()} asc")
     ready = by_id and not question.since
-    found = table.by_id if ready else table.since(question.since)
+    found = table.by_id if ready else table.since(_from(question.since, ledger.open))
     for test in tests:
         found = [entry for entry in found if test(rows[entry[-1]])]
-    if ready or not order:
+    as_text = ledger.open.tie_order == "text"
+    if not as_text and (ready or not order):
         return found
-    return _ordered(listing, table, found, order)
+    return _ordered(listing, table, found, order or "UpdatedDateUTC", as_text)
+
+
+def _from(since: datetime | None, answers: Open) -> datetime | None:
+    """The first stamp to list; whether one equal to the header counts is open (11.6)."""
+    if since is None or answers.since == "at":
+        return since
+    return since + timedelta(milliseconds=1)
 
 
 def _tests(listing: Listing, ledger: Ledger, question: Question) -> list[Callable[[Any], bool]]:
@@ -187,15 +211,23 @@ def _tests(listing: Listing, ledger: Ledger, question: Question) -> list[Callabl
     fields = listing.fields(ledger)
     for parameter, field in LISTS.get(listing.plural, {}).items():
         wanted = question.items(parameter)
+        if parameter == "ids" and ledger.open.most_ids != "any":
+            _check_ids(len(wanted), int(ledger.open.most_ids))
         if wanted:
             tests.append(_one_of(fields[field], wanted))
     if question.text("where"):
-        tests.append(compile_where(question.text("where"), fields))
+        where = question.text("where")
+        tests.append(compile_where(where, fields, ledger.open.where_quote))
     if question.text("searchterm") and listing.plural in ("Invoices", "Contacts"):
         tests.append(_search(question.text("searchterm").casefold()))
     if listing.plural == "Contacts" and not question.flag("includearchived"):
         tests.append(lambda contact: contact.status != "ARCHIVED")
     return tests
+
+
+def _check_ids(asked: int, most: int) -> None:
+    if asked > most:
+        raise QueryError(f"At most {most} IDs can be asked for at once")
 
 
 def _one_of(getter: Getter, wanted: set[str]) -> Callable[[Any], bool]:
@@ -213,9 +245,9 @@ def _search(wanted: str) -> Callable[[Any], bool]:
 
 
 def _ordered(
-    listing: Listing, table: Table[Any], found: Sequence[Entry], order: str
+    listing: Listing, table: Table[Any], found: Sequence[Entry], order: str, as_text: bool
 ) -> list[Entry]:
-    """Sort by ``Field [ASC|DESC]``, the id in SQL Server's order as tie-break (3.1)."""
+    """Sort by ``Field [ASC|DESC]``; the id breaks ties, in SQL Server's order or as text (3.1)."""
     words = order.split()
     field = listing.orders.get(words[0].lower())
     if field is None or len(words) > 2 or words[-1].lower() not in (
@@ -223,8 +255,9 @@ def _ordered(
     ):  # fmt: skip
         raise QueryError(f"Syntax error in order '{order}'")
     down, rows = words[-1].lower() == "desc", table.rows
-    found = sorted(found, key=lambda entry: entry[-2])
-    values = {entry[-1]: field(rows[entry[-1]]) for entry in found}
+    found = sorted(found, key=lambda entry: entry[-1 if as_text else -2])
+    by_id = as_text and words[0].lower() == listing.id_name.lower()
+    values = {entry[-1]: entry[-1] if by_id else field(rows[entry[-1]]) for entry in found}
     return sorted(found, key=lambda entry: values[entry[-1]], reverse=down)
 
 
@@ -245,15 +278,19 @@ def render_one(listing: Listing, ledger: Ledger, record: Business, places: int) 
     return shapes.to_json(listing.render(ledger, record, "single", places))
 
 
-def _render(
-    listing: Listing, ledger: Ledger, record: Any, question: Question, variant: str
-) -> bytes:
-    key = f"{variant}{question.places}"
-    kept = ledger.rendered.get(record.id, {}).get(key)
-    if kept is None:
-        kept = shapes.to_json(listing.render(ledger, record, variant, question.places))
-        ledger.keep_rendered(record.id, key, kept)
-    return kept
+def _rendered(
+    listing: Listing, ledger: Ledger, places: int, variant: str, found: Sequence[Entry]
+) -> list[bytes]:
+    """The rows of some entries; each is made once and kept until something in it changes."""
+    rows, kept, key = listing.table(ledger).rows, ledger.rendered, f"{variant}{places}"
+    bodies = []
+    for *_, record_id in found:
+        body = kept[record_id].get(key) if record_id in kept else None
+        if body is None:
+            body = shapes.to_json(listing.render(ledger, rows[record_id], variant, places))
+            ledger.keep_rendered(record_id, key, body)
+        bodies.append(body)
+    return bodies
 
 
 def _contact_of(ledger: Ledger, attribute: str) -> Getter:

@@ -56,17 +56,11 @@ class Theme(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Switches(msgspec.Struct, frozen=True, kw_only=True):
-    """What Xero decides or has not documented, and a test may want either way."""
+    """What an organisation or its plan decides; what nobody knows is in ``open_questions``."""
 
     period_lock_date: date | None = None
     end_of_year_lock_date: date | None = None
-    lock_day_locked: bool = True
     approval_limit_reached: bool = False
-    reuse_numbers: bool = False
-    keep_good_siblings: bool = False
-    reconciled_locked: bool = False
-    expected_date_with_money: bool = False
-    allocation_moves_stamp: bool = True
     emails_allowed: bool = True
 
 
@@ -187,10 +181,16 @@ class Document(Record, frozen=True, kw_only=True):
 
 
 class Invoice(Document, frozen=True, kw_only=True):
-    """ACCREC (a sale) or ACCPAY (a supplier's bill)."""
+    """ACCREC (a sale) or ACCPAY (a supplier's bill).
+
+    ``cis`` is the deduction of the UK's construction industry scheme as shown, ``cis_off`` what
+    of it comes off AmountDue (4.2).
+    """
 
     amount_paid: Decimal = ZERO
     amount_credited: Decimal = ZERO
+    cis: Decimal = ZERO
+    cis_off: Decimal = ZERO
     url: str | None = None
     expected_on: Day | None = None
 
@@ -199,7 +199,7 @@ class Invoice(Document, frozen=True, kw_only=True):
         """What is still owed (4.2); 0 on documents that are void or deleted (3.8)."""
         if self.status in ("VOIDED", "DELETED"):
             return ZERO
-        return self.total - self.amount_paid - self.amount_credited
+        return self.total - self.amount_paid - self.amount_credited - self.cis_off
 
 
 class Allocation(msgspec.Struct, frozen=True, kw_only=True):

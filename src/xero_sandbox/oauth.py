@@ -129,17 +129,12 @@ class Identity:
         connected = {c.tenant_id: c for c in self.store.connections.values()}
         for tenant_id in tenants:
             old = connected.get(tenant_id)
-            if old:
-                new = replace(old, auth_event_id=event, updated=now)
-            else:
-                new = Connection(
-                    id=str(uuid4()),
-                    tenant_id=tenant_id,
-                    auth_event_id=event,
-                    created=now,
-                    updated=now,
-                )
-            self.store.keep(new)
+            fresh = self._fresh(tenant_id, event, now)
+            new = replace(old, auth_event_id=event, updated=now) if old else fresh
+            if old and self.store.open.reconnect_id == "always_new":
+                self.store.drop(old)
+                new = replace(new, id=fresh.id)
+            self.store.keep(new, Setting(id=f"connection {tenant_id}", value=new.id))
         code = Code(
             id=secrets.token_urlsafe(32),
             redirect_uri=request.redirect_uri,
@@ -150,6 +145,18 @@ class Identity:
         )
         self.store.keep(code)
         return code.id
+
+    def _fresh(self, tenant_id: str, event: str, now: datetime) -> Connection:
+        """A connection to an organisation that is not connected; its id is an open question."""
+        former = self.store.settings.get(f"connection {tenant_id}")
+        same = former and self.store.open.reconnect_id == "same"
+        return Connection(
+            id=former.value if former and same else str(uuid4()),
+            tenant_id=tenant_id,
+            auth_event_id=event,
+            created=now,
+            updated=now,
+        )
 
     def _with_earlier(self, scopes: list[str]) -> list[str]:
         """Scopes are additive: what was granted before stays granted (1.5)."""

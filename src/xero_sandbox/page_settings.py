@@ -79,7 +79,7 @@ def lock_form(ledger: Ledger, back: str) -> Markup:
 
 
 def switch_form(ledger: Ledger, back: str) -> Markup:
-    """What the plan decides, and what Xero has not documented, either way."""
+    """What the organisation's plan decides."""
     switches = ledger.organisation.switches
     asked = fields(
         *(
@@ -167,12 +167,6 @@ def rate_item(ledger: Ledger, rate: TaxRate, back: str) -> Markup:
 SWITCHES = {
     "approval_limit_reached": "Limit of approved invoices reached",
     "emails_allowed": "Emails may be sent",
-    "lock_day_locked": "The lock date itself is locked",
-    "reuse_numbers": "Numbers of void invoices are free",
-    "keep_good_siblings": "Good elements of a refused call are saved",
-    "reconciled_locked": "Reconciled payments can't be deleted",
-    "expected_date_with_money": "Expected date changes despite payments",
-    "allocation_moves_stamp": "An allocation moves the invoice's stamp",
 }
 """Every switch that is yes or no, as the page asks for it."""
 CONTACTS = Markup("""
@@ -187,7 +181,7 @@ SETTINGS = Markup("""
 {ways}
 <h1>Settings of {name}</h1>
 <section><h2>Lock dates</h2>{locks}</section>
-<section><h2>What the plan and Xero decide</h2>{switches}</section>
+<section><h2>What the plan decides</h2>{switches}</section>
 <section><h2>Currencies</h2>{currencies}</section>
 <section><h2>Accounts</h2>{accounts}</section>
 <section><h2>Tax rates</h2>{rates}</section>

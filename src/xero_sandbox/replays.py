@@ -1,7 +1,7 @@
 """Idempotency-Keys: the first answer to a key is given again for six minutes (3.6).
 
-Keys are the app's, not an organisation's. Whether another organisation makes a request a
-different one is not documented; here it does not, as only address, method and body are named.
+Keys are the app's, not an organisation's; whether another organisation makes a request a
+different one is an open question.
 """
 
 import hashlib
@@ -31,14 +31,14 @@ def once(store: Store, request: Request, now: datetime, answer: Callable[[], Res
         return error_answer(10, "ValidationException", text)
     if request.environ.get(KEYS_DOWN):
         return server_error()
-    kept = store.answers.get(key)
+    kept = store.answers.get(_kept_as(store, request))
     if kept and now - kept.first < LIFE:
-        return _again(kept, fingerprint(request))
+        return _again(kept, key, fingerprint(request))
     response = _tried(request, answer)
     store.drop(*(a for a in store.answers.values() if now - a.first >= LIFE))
     store.keep(
         KeptAnswer(
-            id=key,
+            id=_kept_as(store, request),
             request=fingerprint(request),
             first=now,
             status=response.status_code,
@@ -51,8 +51,15 @@ def once(store: Store, request: Request, now: datetime, answer: Callable[[], Res
 
 def known(store: Store, request: Request, now: datetime) -> bool:
     """Whether a request's key already has an answer that is still kept."""
-    kept = store.answers.get(request.headers.get("Idempotency-Key", ""))
+    kept = store.answers.get(_kept_as(store, request))
     return kept is not None and now - kept.first < LIFE
+
+
+def _kept_as(store: Store, request: Request) -> str:
+    """What an answer is kept under: the key, with the organisation if it is part of it."""
+    key = request.headers.get("Idempotency-Key", "")
+    tenant = request.headers.get("xero-tenant-id", "").lower()
+    return f"{tenant} {key}" if store.open.key_scope == "organisation" else key
 
 
 def fingerprint(request: Request) -> str:
@@ -70,9 +77,9 @@ def _tried(request: Request, answer: Callable[[], Response]) -> Response:
     return server_error() if request.environ.get(FAILS) else answer()
 
 
-def _again(kept: KeptAnswer, wanted: str) -> Response:
+def _again(kept: KeptAnswer, key: str, wanted: str) -> Response:
     if kept.request != wanted:
-        text = f"The Idempotency-Key '{kept.id}' is used with a different request"
+        text = f"The Idempotency-Key '{key}' is used with a different request"
         return error_answer(10, "ValidationException", text)
     response = Response(kept.body, kept.status, content_type=kept.content_type)
     if not kept.content_type:

@@ -7,7 +7,7 @@ Xero's own words. Amounts are in the invoice's currency.
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from typing import TypeVar
 from uuid import uuid4
 
@@ -74,12 +74,25 @@ STAMPLESS_WITH_MONEY = {"due_date", "sent"}
 """Fields that do not move UpdatedDateUTC of a part-paid invoice (3.2)."""
 
 
-def cents(amount: Decimal) -> Decimal:
-    """Round to two places, halves away from zero (3.11)."""
-    return amount.quantize(CENT, ROUND_HALF_UP)
+ROUNDING = {"away": ROUND_HALF_UP, "even": ROUND_HALF_EVEN}
+"""By answer to the question of halves (11.13)."""
 
 
-def priced(organisation: Organisation, line: Line, line_amount_types: str) -> Line:
+RECONCILED = {
+    "refused": "The payment is reconciled and cannot be deleted.",
+    "refused_unheard": "This transaction is matched to a line of the bank statement.",
+}
+"""The refusal to remove a reconciled payment, by answer to the question (11.4)."""
+
+
+def cents(amount: Decimal, halves: str = "away") -> Decimal:
+    """Round to two places (3.11)."""
+    return amount.quantize(CENT, ROUNDING[halves])
+
+
+def priced(
+    organisation: Organisation, line: Line, line_amount_types: str, halves: str = "away"
+) -> Line:
     """Work out a line's amount and tax from quantity, price, discount and rate (3.11)."""
     if line.quantity is None or line.unit_amount is None:
         return replace(line, line_amount=ZERO, tax_amount=ZERO)
@@ -88,20 +101,20 @@ def priced(organisation: Organisation, line: Line, line_amount_types: str) -> Li
             f"The quantity value '{line.quantity:.4f}' is invalid."
             " Quantity must not be less than zero."
         )
-    amount = line_total(line)
+    amount = line_total(line, halves)
     rate = organisation.tax_rate(line.tax_type or "NONE") / 100
     if line_amount_types == "NoTax":
         tax = ZERO
     elif line.own_tax is not None:
         tax = cents(line.own_tax)
     elif line_amount_types == "Inclusive":
-        tax = cents(amount * rate / (1 + rate))
+        tax = cents(amount * rate / (1 + rate), halves)
     else:
-        tax = cents(amount * rate)
+        tax = cents(amount * rate, halves)
     return replace(line, line_amount=amount, tax_amount=tax)
 
 
-def line_total(line: Line) -> Decimal:
+def line_total(line: Line, halves: str = "away") -> Decimal:
     """Quantity times price less the discount; 0 for a line of words only (3.11)."""
     if line.quantity is None or line.unit_amount is None:
         return ZERO
@@ -110,12 +123,13 @@ def line_total(line: Line) -> Decimal:
     amount = line.quantity * line.unit_amount * kept - off
     if abs(amount) > MOST:
         raise Refused(f"The line amount must be no more than {MOST}")
-    return cents(amount)
+    return cents(amount, halves)
 
 
-def with_totals(organisation: Organisation, document: Priced) -> Priced:
+def with_totals(organisation: Organisation, document: Priced, halves: str = "away") -> Priced:
     """Price every line and add up: tax per line, rounded, then summed (3.11)."""
-    lines = [priced(organisation, line, document.line_amount_types) for line in document.lines]
+    types = document.line_amount_types
+    lines = [priced(organisation, line, types, halves) for line in document.lines]
     amounts = sum((x.line_amount for x in lines), ZERO)
     tax = sum((x.tax_amount for x in lines), ZERO)
     sub_total = amounts - tax if document.line_amount_types == "Inclusive" else amounts
@@ -188,7 +202,7 @@ def _edited(
     if changes:
         _check_result(ledger, invoice, new)
     if not has_money(invoice):
-        new = with_totals(ledger.organisation, new)
+        new = with_totals(ledger.organisation, new, ledger.open.halves)
     if new.status == "AUTHORISED" and invoice.status in ("DRAFT", "SUBMITTED"):
         check_approval(ledger.organisation, new)
         new = replace(new, due_date=new.due_date or new.date)
@@ -203,7 +217,7 @@ def _check_edit(ledger: Ledger, invoice: Invoice, changes: dict[str, object]) ->
     if "status" in changes and status not in NEXT_STATUS.get(invoice.status, set()):
         more = [HAS_MONEY] if has_money(invoice) and len(changes) > 1 else []
         raise Refused(NOT_MODIFIABLE, *more)
-    if has_money(invoice) and not _allowed_with_money(ledger.organisation, invoice, changes):
+    if has_money(invoice) and not _allowed_with_money(ledger, invoice, changes):
         paid = [NOT_MODIFIABLE] if invoice.status == "PAID" else []
         raise Refused(*paid, HAS_MONEY)
     number = str(changes.get("number", invoice.number))
@@ -216,7 +230,7 @@ def _check_edit(ledger: Ledger, invoice: Invoice, changes: dict[str, object]) ->
 def _check_result(ledger: Ledger, old: Invoice, new: Invoice) -> None:
     """Lock dates, header and lines of an invoice as it would become."""
     if old.status in ("AUTHORISED", "PAID") or new.status == "AUTHORISED":
-        check_lock(ledger.organisation, old.date, new.date)
+        check_lock(ledger, old.date, new.date)
     if new.status == "AUTHORISED" and not new.lines:
         raise Refused(NO_LINES)
     if new.type == "ACCREC":
@@ -224,14 +238,12 @@ def _check_result(ledger: Ledger, old: Invoice, new: Invoice) -> None:
         check_lines(ledger.organisation, new.lines, old.lines)
 
 
-def _allowed_with_money(
-    organisation: Organisation, invoice: Invoice, changes: dict[str, object]
-) -> bool:
+def _allowed_with_money(ledger: Ledger, invoice: Invoice, changes: dict[str, object]) -> bool:
     """Lines may change only in description, account and tracking once money is applied."""
     if "contact_id" in changes and invoice.amount_credited:
         return False
     extra = set(changes) - EDITABLE_WITH_MONEY
-    if organisation.switches.expected_date_with_money:
+    if ledger.open.expected_date_with_money == "free":
         extra -= {"expected_on"}
     if extra != {"lines"}:
         return not extra
@@ -320,7 +332,7 @@ def create_invoice(
             updated=now,
             **fields,  # type: ignore[arg-type]
         )
-        invoice = _checked_new(organisation, invoice)
+        invoice = _checked_new(ledger, invoice)
         store.save(organisation.id, organisation, invoice)
         return invoice
 
@@ -330,13 +342,14 @@ def rate_for(organisation: Organisation, currency: str) -> Decimal:
     return Decimal(1) if currency == organisation.currency else DAY_RATE
 
 
-def _checked_new(organisation: Organisation, invoice: Invoice) -> Invoice:
+def _checked_new(ledger: Ledger, invoice: Invoice) -> Invoice:
     """A new invoice, checked and priced; an approved one without a due date is due at once."""
+    organisation = ledger.organisation
     check_header(organisation, invoice)
     check_lines(organisation, invoice.lines, ())
-    invoice = with_totals(organisation, invoice)
+    invoice = with_totals(organisation, invoice, ledger.open.halves)
     if invoice.status == "AUTHORISED":
-        check_lock(organisation, invoice.date)
+        check_lock(ledger, invoice.date)
         check_approval(organisation, invoice)
         invoice = replace(invoice, due_date=invoice.due_date or invoice.date)
     return invoice
@@ -389,7 +402,7 @@ def record_payment(
     with store.lock:
         invoice = found(ledger, invoice_id)
         _check_payment(ledger, invoice, amount, account)
-        check_lock(ledger.organisation, date)
+        check_lock(ledger, date)
         fields: dict[str, object] = {"rate": invoice.rate, **more}
         payment = Payment(
             id=str(uuid4()),
@@ -419,7 +432,7 @@ def _check_payment(ledger: Ledger, invoice: Invoice, amount: Decimal, account: s
     if target is None:
         messages.append(NO_ACCOUNT)
     else:
-        messages += payable(ledger.organisation, target, invoice.currency)
+        messages += payable(ledger, target, invoice.currency)
     if messages:
         raise Refused(*messages)
 
@@ -430,9 +443,9 @@ def remove_payment(store: Store, ledger: Ledger, payment_id: str, now: datetime)
         payment = ledger.payments.get(payment_id)
         if payment is None or payment.status == "DELETED":
             raise Refused(NOT_FOUND)
-        check_lock(ledger.organisation, payment.date)
-        if payment.reconciled and ledger.organisation.switches.reconciled_locked:
-            raise Refused("The payment is reconciled and cannot be deleted.")
+        check_lock(ledger, payment.date)
+        if payment.reconciled and ledger.open.reconciled in RECONCILED:
+            raise Refused(RECONCILED[ledger.open.reconciled])
         deleted = replace(payment, status="DELETED", updated=now)
         invoice = found(ledger, payment.invoice_id)
         owed = replace(

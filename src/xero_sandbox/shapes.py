@@ -36,6 +36,8 @@ to_json = msgspec.json.Encoder(decimal_format="number").encode
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STEPS = [Decimal(1).scaleb(-places) for places in range(11)]
 """The smallest amount with so many decimal places."""
+MONEY_KEYS = ("Payments", "CreditNotes", "Prepayments", "Overpayments")
+ODD = "13579bdf"
 PHONES = ("DDI", "DEFAULT", "FAX", "MOBILE")
 
 
@@ -92,6 +94,8 @@ def invoice_json(ledger: Ledger, invoice: Invoice, variant: str, places: int) ->
         row["Url"] = invoice.url
     if invoice.expected_on:
         row["ExpectedPaymentDate"] = day(invoice.expected_on)
+    if invoice.cis:
+        row["CISDeduction"] = invoice.cis
     if variant == "single":
         _as_single(row, ledger, invoice)
     elif variant == "written":
@@ -99,8 +103,25 @@ def invoice_json(ledger: Ledger, invoice: Invoice, variant: str, places: int) ->
     else:
         row["InvoiceAddresses"] = []
     if variant == "summary":
-        for key in ("Payments", "HasAttachments", "LineItems"):
-            del row[key]
+        for key in ("Payments", "HasAttachments", "LineItems", "CISDeduction"):
+            row.pop(key, None)
+    return _as_answered(row, ledger, invoice, variant)
+
+
+def _as_answered(row: Json, ledger: Ledger, invoice: Invoice, variant: str) -> Json:
+    """What the open questions change of an invoice's shape (3.8)."""
+    answers = ledger.open
+    if invoice.status == "VOIDED" and answers.void_amount_due == "total":
+        row["AmountDue"] = invoice.total
+    base = invoice.currency == ledger.organisation.currency
+    listed = variant in ("list", "unpaged", "summary")
+    if answers.currency_rate == "sometimes" and listed and base and invoice.id[0] in ODD:
+        del row["CurrencyRate"]
+    for key in () if answers.empty_arrays == "as_recorded" else MONEY_KEYS:
+        if answers.empty_arrays == "omitted" and not row.get(key):
+            row.pop(key, None)
+        elif answers.empty_arrays == "empty" and variant != "summary":
+            row.setdefault(key, [])
     return row
 
 
@@ -193,7 +214,10 @@ def tracking_id(name: str) -> str:
 
 def payments_inside(ledger: Ledger, invoice: Invoice) -> list[Json]:
     """Payments shown on an invoice: no status, no account; deleted ones are absent (3.8)."""
-    payments = [ledger.payments.rows[i] for i in ledger.payments_of.get(invoice.id, ())]
+    ids = ledger.payments_of.get(invoice.id)
+    if not ids:
+        return []
+    payments = [ledger.payments.rows[i] for i in ids]
     return [
         {
             "PaymentID": payment.id,

@@ -35,6 +35,7 @@ from xero_sandbox.model import (
     Setting,
     sql_guid_key,
 )
+from xero_sandbox.open_questions import Open
 
 Stamped = TypeVar("Stamped", Contact, Invoice, Payment, CreditNote, Overpayment, Prepayment, Note)
 Kept = TypeVar("Kept", bound=Record)
@@ -99,8 +100,10 @@ class Table(Generic[Stamped]):
 class Ledger:
     """Everything inside one organisation."""
 
-    def __init__(self, organisation: Organisation) -> None:
+    def __init__(self, organisation: Organisation, open_questions: Open | None = None) -> None:
         self.organisation = organisation
+        self.open = open_questions or Open()
+        self.unseen: list[tuple[datetime, Saved | None, Saved]] = []
         self.contacts: Table[Contact] = Table()
         self.invoices: Table[Invoice] = Table()
         self.payments: Table[Payment] = Table()
@@ -170,6 +173,21 @@ class Ledger:
             self.selections.clear()
         self.selections[key] = found
 
+    def seen(self, now: datetime) -> "Ledger":
+        """The books as they are readable: without what was changed by hand just now (11.9)."""
+        self.unseen = [row for row in self.unseen if row[0] > now]
+        if not self.unseen:
+            return self
+        rows = {record.id: record for record in self.records()}
+        for _, old, new in reversed(self.unseen):
+            if rows.get(new.id) is new:
+                del rows[new.id]
+                if old is not None and not isinstance(old, Organisation):
+                    rows[old.id] = old
+        view = Ledger(self.organisation, self.open)
+        view.load(rows.values())
+        return view
+
     def keep_rendered(self, record_id: str, variant: str, body: bytes) -> None:
         """Remember a rendered row until it, or something shown in it, changes."""
         if len(self.rendered) >= RENDERED_AT_MOST:
@@ -230,6 +248,7 @@ class Store:
 
     def __init__(self, path: Path | None = None) -> None:
         self.lock = threading.RLock()
+        self.open = Open()
         self.ledgers: dict[str, Ledger] = {}
         self.connections: dict[str, Connection] = {}
         self.codes: dict[str, Code] = {}
@@ -244,12 +263,21 @@ class Store:
 
     def add_organisation(self, organisation: Organisation, records: Iterable[Business]) -> Ledger:
         """Add an organisation with everything in it, in one transaction."""
-        ledger, rows = Ledger(organisation), list(records)
+        ledger, rows = Ledger(organisation, self.open), list(records)
         ledger.load(rows)
         with self.lock:
             self.ledgers[organisation.id] = ledger
             self._write(organisation.id, [organisation, *rows])
         return ledger
+
+    def assume(self, answers: Open) -> None:
+        """Answer the open questions from now on, in every organisation."""
+        with self.lock:
+            self.open = answers
+            for ledger in self.ledgers.values():
+                ledger.open = answers
+                ledger.rendered.clear()
+                ledger.selections.clear()
 
     def save(self, tenant_id: str, *records: Saved) -> None:
         """Add or replace records of one organisation: all of them or none."""

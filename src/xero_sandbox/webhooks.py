@@ -28,6 +28,7 @@ import msgspec
 from xero_sandbox.clock import Clock
 from xero_sandbox.given import BadInput
 from xero_sandbox.model import Contact, Credit, CreditNote, Invoice
+from xero_sandbox.open_questions import Open
 from xero_sandbox.store import Saved
 
 Post = Callable[[str, bytes, str], int]
@@ -92,6 +93,7 @@ class Webhooks:
         self.clock = clock
         self.post = post or post_it
         self.hook: Hook | None = None
+        self.open = Open()
         self.deliveries: deque[Delivery] = deque(maxlen=500)
         self._lock = threading.Lock()
         self._sending = threading.Lock()
@@ -137,7 +139,7 @@ class Webhooks:
         for old, new in changes:
             seen[new.id] = (seen[new.id][0] if new.id in seen else old, new)
         for old, new in seen.values():
-            event = event_of(tenant_id, old, new, now)
+            event = event_of(tenant_id, old, new, now, self.open.allocation_webhook == "fires")
             if event:
                 with self._lock:
                     self._sequence += 1
@@ -161,7 +163,7 @@ class Webhooks:
 
     def _batch(self, hook: Hook, now: datetime) -> bool:
         """One delivery, at once a second try; whether there may be another."""
-        rows = self._waiting[:MOST_EVENTS]
+        rows = self._waiting[: 1 if self.open.webhook_grouping == "one_by_one" else MOST_EVENTS]
         tries = 2 if hook.state == "ok" else 1
         taken = any(200 <= self._send(rows, True) < 300 for _ in range(tries))
         if taken:
@@ -182,7 +184,8 @@ class Webhooks:
         if hook is None:
             return 0
         numbers = [number for number, _, _ in rows] or [0]
-        events = [event for _, _, event in (rows[::-1] if hook.backwards else rows)]
+        backwards = hook.backwards or self.open.webhook_order == "backwards"
+        events = [event for _, _, event in (rows[::-1] if backwards else rows)]
         body = body_of(events, min(numbers), max(numbers))
         status = self.post(hook.url, body, signature(hook.key if good else "no" + hook.key, body))
         self.deliveries.append(
@@ -216,11 +219,19 @@ def signature(key: str, body: bytes) -> str:
     return base64.b64encode(hmac.new(key.encode(), body, hashlib.sha256).digest()).decode()
 
 
-def event_of(tenant_id: str, old: Saved | None, new: Saved, now: datetime) -> Event | None:
-    """The event of one saved record; payments, settings and silent changes have none (5)."""
+def event_of(
+    tenant_id: str, old: Saved | None, new: Saved, now: datetime, allocations: bool = True
+) -> Event | None:
+    """The event of one saved record; payments, settings and silent changes have none (5).
+
+    ``allocations`` says whether a credit set against an invoice is told of (11.7).
+    """
     if not isinstance(new, Contact | Invoice | Credit):
         return None
-    if old is not None and getattr(old, "updated", None) == new.updated:
+    if _is_allocation(old, new):
+        if not allocations:
+            return None
+    elif old is not None and getattr(old, "updated", None) == new.updated:
         return None
     category, path = type(new).__name__.upper(), f"{type(new).__name__}s"
     data = {"Type": new.type, "Status": new.status} if isinstance(new, CreditNote) else None
@@ -233,6 +244,12 @@ def event_of(tenant_id: str, old: Saved | None, new: Saved, now: datetime) -> Ev
         event_date_utc=f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03d}",
         data=data,
     )
+
+
+def _is_allocation(old: Saved | None, new: Saved) -> bool:
+    if not isinstance(old, Invoice) or not isinstance(new, Invoice):
+        return False
+    return old.amount_credited != new.amount_credited
 
 
 def check_address(url: str) -> None:

@@ -11,19 +11,17 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 Getter = Callable[[Any], Any]
 Test = Callable[[Any], bool]
-TOKEN = re.compile(
-    r"""\s*(?:
-      (?P<string>"(?:[^"\\]|\\.)*")
+LEXEME = r"""\s*(?:
+      (?P<string>{string})
     | (?P<number>-?\d+(?:\.\d+)?)
     | (?P<op>==|=|!=|<>|<=|>=|<|>|&&|\|\||\(|\)|,)
     | (?P<name>[A-Za-z_][A-Za-z_0-9]*(?:\.[A-Za-z_][A-Za-z_0-9]*)*)
-    )""",
-    re.VERBOSE,
-)
+    )"""
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "==": lambda a, b: a == b,
     "=": lambda a, b: a == b,
@@ -45,23 +43,40 @@ class QueryError(Exception):
     """The filter or order cannot be understood; becomes a 400 QueryParseException."""
 
 
-def compile_where(text: str, fields: Mapping[str, Getter]) -> Test:
+QUOTES = {
+    "backslash": r'"(?:[^"\\]|\\.)*"',
+    "doubled": r'"(?:[^"]|"")*"',
+    "refused": r'"[^"\\]*"',
+}
+"""A text, by how a quote inside it is written: an open question (3.1)."""
+
+
+def compile_where(text: str, fields: Mapping[str, Getter], quotes: str = "backslash") -> Test:
     """Parse a filter over the given fields (names in lower case, such as ``contact.name``)."""
-    parser = _Parser(_tokens(text), fields)
+    parser = _Parser(_tokens(text, quotes), fields)
     test = parser.either()
     if parser.peek() != ("end", ""):
         raise QueryError(f"Syntax error in '{text}'")
     return test
 
 
-def _tokens(text: str) -> list[tuple[str, str]]:
-    tokens, position = [], 0
+@cache
+def _pattern(quotes: str) -> re.Pattern[str]:
+    return re.compile(LEXEME.format(string=QUOTES[quotes]), re.VERBOSE)
+
+
+def _tokens(text: str, quotes: str) -> list[tuple[str, str]]:
+    tokens: list[tuple[str, str]] = []
+    position, pattern = 0, _pattern(quotes)
     text = text.strip()
     while position < len(text):
-        match = TOKEN.match(text, position)
+        match = pattern.match(text, position)
         if match is None or match.lastgroup is None:
             raise QueryError(f"Syntax error at position {position}")
-        tokens.append((match.lastgroup, match.group(match.lastgroup)))
+        found = match.group(match.lastgroup)
+        if match.lastgroup == "string":
+            found = _unquote(found, quotes)
+        tokens.append((match.lastgroup, found))
         position = match.end()
     return [*tokens, ("end", "")]
 
@@ -124,7 +139,7 @@ class _Parser:
 
     def string_test(self, getter: Getter, method: str) -> Test:
         self.take("op", "(")
-        wanted = _unquote(self.take("string")).casefold()
+        wanted = self.take("string").casefold()
         self.take("op", ")")
         holds = STRING_TESTS[method]
 
@@ -150,7 +165,7 @@ class _Parser:
     def value(self) -> Any:
         kind, text = self.tokens.pop(0)
         if kind == "string":
-            return _unquote(text)
+            return text
         if kind == "number":
             return Decimal(text)
         if kind == "name":
@@ -162,7 +177,7 @@ class _Parser:
             return {"null": None, "true": True, "false": False}[name]
         self.take("op", "(")
         if name in ("guid", "datetime.parse"):
-            text = _unquote(self.take("string"))
+            text = self.take("string")
             value: Any = text if name == "guid" else _day(text)
         elif name == "datetime":
             value = self.date_parts()
@@ -182,7 +197,9 @@ class _Parser:
             raise QueryError("DateTime(…) is not a date") from error
 
 
-def _unquote(text: str) -> str:
+def _unquote(text: str, quotes: str) -> str:
+    if quotes == "doubled":
+        return text[1:-1].replace('""', '"')
     return re.sub(r"\\(.)", r"\1", text[1:-1])
 
 

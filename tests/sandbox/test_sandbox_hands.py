@@ -211,7 +211,7 @@ def test_whether_an_allocation_moves_the_stamp_is_a_switch(
 ) -> None:
     """11: not established."""
     made = put(writer)
-    act(writer, "switch", allocation_moves_stamp=moves)
+    writer.assume(allocation_stamp="moves" if moves else "stays")
     for action in ("allocate", "take back"):
         before = read(writer, made)["UpdatedDateUTC"]
         clock.advance(60)

@@ -153,7 +153,7 @@ def test_the_expected_date_under_a_payment_is_a_switch(writer: Xero) -> None:
     made = put(writer)
     pay(writer, made, "5")
     assert refused(writer, made, ExpectedPaymentDate="2026-12-24") == [HAS_MONEY]
-    writer.act("switch", tenant=UK, expected_date_with_money=True)
+    writer.assume(expected_date_with_money="free")
     post(writer, made, ExpectedPaymentDate="2026-12-24")
     assert "ExpectedPaymentDate" in read(writer, made)
 

@@ -198,7 +198,7 @@ def test_some_bad_elements_with_summarize_errors_false(writer: Xero) -> None:
 @pytest.mark.parametrize("keep", [False, True])
 def test_good_siblings_of_a_summarised_refusal_are_a_switch(writer: Xero, keep: bool) -> None:
     """3.5: not established."""
-    writer.act("switch", tenant=UK, keep_good_siblings=keep)
+    writer.assume(good_siblings="saved" if keep else "refused")
     new = {"Name": "Söhne & Co"}
     rows = [body(writer, Contact=new, InvoiceNumber="SIB-1"), body(writer, InvoiceNumber="SIB-1")]
     assert refusal(writer.write("PUT", "Invoices", {"Invoices": rows})) == [NOT_UNIQUE]
@@ -436,7 +436,7 @@ def test_lock_dates(writer: Xero, lock: tuple[str, str]) -> None:
     assert refusal(writer.write("PUT", "Invoices", body(writer, Date="2026-09-29"))) == [text]
     assert put(writer, Date="2026-09-29", Status="DRAFT")["Status"] == "DRAFT"
     assert put(writer, Date="2026-10-01")["Status"] == "AUTHORISED"
-    writer.act("switch", tenant=UK, lock_day_locked=False)
+    writer.assume(lock_day="free")
     assert post(writer, made, Reference="x")["Reference"] == "x"
     shown = writer.get("Organisation").json()["Organisations"][0]
     assert "/Date(1790726400000+0000)/" in shown.values()
@@ -463,7 +463,7 @@ def test_the_number_of_a_dead_invoice_is_a_switch(writer: Xero) -> None:
     post(writer, made, Status="VOIDED")
     again = body(writer, InvoiceNumber="DEAD-1")
     assert refusal(writer.write("PUT", "Invoices", again)) == [NOT_UNIQUE]
-    writer.act("switch", tenant=UK, reuse_numbers=True)
+    writer.assume(dead_numbers="free")
     assert put(writer, InvoiceNumber="DEAD-1")["InvoiceID"] != made["InvoiceID"]
 
 

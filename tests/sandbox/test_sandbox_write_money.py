@@ -137,9 +137,9 @@ def test_payments_by_account_id_number_and_bank_amount(writer: Xero) -> None:
     assert (row["BankAmount"], row["CurrencyRate"], row["IsReconciled"]) == (51.17, 1.172562, True)
     assert row["Account"]["Code"] == "881"
     path = f"Payments/{row['PaymentID']}"
-    writer.act("switch", tenant=UK, reconciled_locked=True)
+    writer.assume(reconciled="refused")
     assert "reconciled" in refusal(writer.write("POST", path, {"Status": "DELETED"}))[0]
-    writer.act("switch", tenant=UK, reconciled_locked=False)
+    writer.assume(reconciled="removable")
     assert writer.write("POST", path, {"Status": "DELETED"}).status_code == 200
 
 
