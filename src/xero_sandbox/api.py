@@ -4,14 +4,12 @@ Always JSON: real Xero answers XML without ``Accept: application/json`` (3.3), t
 not. Reading is here, writing in ``writes``; what is not built answers 501, as Xero does (2.2).
 """
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 from uuid import uuid4
 
 from werkzeug.wrappers import Request, Response
 
-from xero_sandbox import listing, replays, shapes, sides, writes
+from xero_sandbox import listing, replays, shapes, sides, whole_lists, writes
 from xero_sandbox.answers import error_answer, not_found
 from xero_sandbox.bodies import BadBody
 from xero_sandbox.clock import Clock
@@ -19,6 +17,7 @@ from xero_sandbox.listing import LISTINGS, BadHeader, NoSuchPage, NotModified, T
 from xero_sandbox.oauth import Denied, Identity, allows
 from xero_sandbox.store import Ledger, Store
 from xero_sandbox.where import QueryError
+from xero_sandbox.whole_lists import WHOLE_LISTS
 
 TOO_MANY = (
     "Your request is not filtering {} efficiently, given the extremely high volume for this"
@@ -27,29 +26,6 @@ TOO_MANY = (
 """Real Xero's refusal in the words that are known (3.1)."""
 
 SETTINGS_SCOPE = "accounting.settings"
-Rows = Callable[[Ledger], list[dict[str, Any]]]
-SETTINGS: dict[str, tuple[str, Rows]] = {
-    "organisation": ("Organisations", lambda x: [shapes.organisation_json(x.organisation)]),
-    "accounts": (
-        "Accounts",
-        lambda x: [shapes.account_json(a, x.organisation.updated) for a in x.organisation.accounts],
-    ),
-    "taxrates": (
-        "TaxRates",
-        lambda x: [shapes.tax_rate_json(rate) for rate in x.organisation.tax_rates],
-    ),
-    "brandingthemes": (
-        "BrandingThemes",
-        lambda x: [shapes.theme_json(t, x.organisation.created) for t in x.organisation.themes],
-    ),
-    "currencies": (
-        "Currencies",
-        lambda x: [
-            {"Code": code, "Description": name} for code, name in x.organisation.currencies.items()
-        ],
-    ),
-}
-"""Settings endpoints: path, plural of the envelope, rows. None of them is paged (4.3, 4.5)."""
 
 
 class Api:
@@ -119,14 +95,8 @@ class Api:
     def _read(
         self, request: Request, ledger: Ledger, endpoint: str, key: str | None, now: datetime
     ) -> Response:
-        if endpoint in SETTINGS:
-            plural, rows = SETTINGS[endpoint]
-            if (endpoint, key) == ("organisation", "actions"):
-                plural, rows, key = "Actions", shapes.actions_json, None
-            found = [shapes.to_json(row) for row in rows(ledger)]
-            if key is not None:
-                return not_found()
-            return self._enveloped(plural, found, None, now)
+        if endpoint in WHOLE_LISTS:
+            return self._whole(request, ledger, endpoint, key, now)
         ledger = ledger.seen(now)
         side = sides.split(key)
         if side:
@@ -148,6 +118,25 @@ class Api:
         if self.store.open.high_volume == "text":
             return Response(text, 400, content_type="text/plain; charset=utf-8")
         return error_answer(51, "HighVolumeException", text)
+
+    def _whole(
+        self, request: Request, ledger: Ledger, endpoint: str, key: str | None, now: datetime
+    ) -> Response:
+        """A list of settings, or one row of it."""
+        what = WHOLE_LISTS[endpoint]
+        if (endpoint, key) == ("organisation", "actions"):
+            actions = [shapes.to_json(row) for row in shapes.actions_json(ledger)]
+            return self._enveloped("Actions", actions, None, now)
+        if key is None:
+            since = request.headers.get("If-Modified-Since")
+            question = listing.parse_question(request.args, since)
+            rows = whole_lists.answer(what, ledger, question)
+        else:
+            row = whole_lists.find_one(what, ledger, key)
+            if row is None:
+                return not_found()
+            rows = [row]
+        return self._enveloped(what.plural, [shapes.to_json(row) for row in rows], None, now)
 
     def call(self, request: Request, ledger: Ledger, now: datetime) -> writes.Call:
         """A call as the writing half wants it."""
@@ -182,7 +171,7 @@ class Api:
 
 def scope_of(endpoint: str) -> str:
     """The scope that covers an endpoint (1.5)."""
-    return SETTINGS_SCOPE if endpoint in SETTINGS else LISTINGS[endpoint].scope
+    return SETTINGS_SCOPE if endpoint in WHOLE_LISTS else LISTINGS[endpoint].scope
 
 
 def known(endpoint: str) -> str | None:
@@ -190,4 +179,4 @@ def known(endpoint: str) -> str | None:
     name = endpoint.lower()
     if name == "organisations":
         return "organisation"
-    return name if name in SETTINGS or name in LISTINGS else None
+    return name if name in WHOLE_LISTS or name in LISTINGS else None

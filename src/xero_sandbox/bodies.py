@@ -1,4 +1,6 @@
-"""Reading what an app writes: JSON with keys in any letter case, dates in three forms (3.4, 3.9).
+"""Reading what an app writes: keys in any letter case, dates in three forms (3.4, 3.9).
+
+JSON, or XML as older clients send it: a body that begins with ``<`` (see ``xml_bodies``).
 
 What cannot be read at all is ``BadBody``: a 400 with ErrorNumber 14 for the whole call (3.5).
 """
@@ -10,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
+from xero_sandbox import xml_bodies
 from xero_sandbox.shapes import to_json
 
 MS_DATE = re.compile(r"^/Date\((-?\d{1,15})(?:[+-]\d{4})?\)/$")
@@ -70,8 +73,10 @@ class Fields:
         return number
 
     def flag(self, name: str) -> bool:
-        """A JSON boolean; False when left out."""
+        """A boolean, or its word as XML has it; False when left out."""
         value = self._values.get(name.lower(), False)
+        if isinstance(value, str):
+            value = {"true": True, "false": False}.get(value.strip().lower(), value)
         return value if isinstance(value, bool) else _bad(value, name, "Boolean")
 
     def day(self, name: str) -> date:
@@ -111,13 +116,7 @@ def objects(value: Any, name: str) -> list[Fields]:
 
 def read(body: bytes, plural: str) -> list[Fields]:
     """The elements of a body: one object, or a list under its plural (3.4)."""
-    try:
-        parsed = json.loads(
-            body, parse_float=Decimal, parse_int=Decimal, parse_constant=_no_constant
-        )
-        to_json([[[parsed]]])  # a refusal echoes it, so it must be writable as well
-    except (ValueError, ArithmeticError, RecursionError) as error:
-        raise BadBody("The request body is not valid JSON") from error
+    parsed = _xml(body, plural) if body.lstrip()[:1] == b"<" else _json(body)
     if not isinstance(parsed, dict):
         raise BadBody(f"The request body must be an object or a list named {plural}")
     whole = Fields(parsed)
@@ -125,6 +124,24 @@ def read(body: bytes, plural: str) -> list[Fields]:
     if not elements or not all(element.raw for element in elements):
         raise BadBody(f"The request body holds no {plural}")
     return elements
+
+
+def _json(body: bytes) -> Any:
+    try:
+        parsed = json.loads(
+            body, parse_float=Decimal, parse_int=Decimal, parse_constant=_no_constant
+        )
+        to_json([[[parsed]]])  # a refusal echoes it, so it must be writable as well
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        raise BadBody("The request body is not valid JSON") from error
+    return parsed
+
+
+def _xml(body: bytes, plural: str) -> dict[str, Any]:
+    try:
+        return xml_bodies.read(body, plural)
+    except xml_bodies.BadXml as error:
+        raise BadBody("The request body is not valid XML") from error
 
 
 def _no_constant(text: str) -> NoReturn:
