@@ -1,0 +1,100 @@
+"""The process dies at the n-th point of a scenario, for every n (F1): SQLite's method.
+
+    for n in 1, 2, 3 …:  scenario, death at its n-th point ─▶ new process ─▶ until quiet ─▶ judge
+                         until a run ends without reaching the n-th point
+
+A point is: a statement of the database about to be executed (savepoints and their releases,
+which are our commits, among them), a call about to leave, an answer that has just come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from django.db import connection as database
+from tests.breaker.scenarios import Scenario
+from tests.breaker.stage import Points, Stage, many_books, small_books, stage_of
+from tests.sync.hands import Crash
+from tests.sync.moments import judge
+
+from justpayme.accounts.models import Membership
+from justpayme.sync.models import Run
+
+Back = Callable[[], None]
+
+
+def arranged(alice: Membership, scenario: Scenario) -> Iterator[tuple[Stage, Back]]:
+    """The stage as the scenario begins, and the way back there."""
+    fill = many_books(scenario.invoices) if scenario.invoices else small_books
+    with stage_of(alice, fill) as stage:
+        scenario.arrange(stage)
+        with stage.marked() as back:
+            yield stage, back
+
+
+def through(stage: Stage, points: Points, work: Callable[[], None]) -> bool:
+    """Work, and die where the points say; whether that came about."""
+    stage.line.before = lambda request: points.step(f"send {request.method} {request.url.path}")
+    stage.line.after = lambda request: points.step(f"answer {request.url.path}")
+    with suppress(Crash), database.execute_wrapper(points.statement):
+        work()
+    stage.line.before = stage.line.after = lambda request: None
+    return points.dead
+
+
+def settles(stage: Stage, scenario: Scenario) -> None:
+    """A new process, and the person who looks what became of her form: all is as it must be."""
+    restart(stage)
+    scenario.press(stage)
+    stage.recover()
+    assert not Run.objects.filter(error_code="internal").exists(), "an error nobody had thought of"
+    if scenario.ends_connected:
+        judge(stage.xero, stage.connection)
+    scenario.check(stage)
+
+
+def restart(stage: Stage) -> None:
+    """The process was replaced; that takes a second."""
+    stage.process_died()
+    stage.xero.clock.advance(1)
+
+
+def dies(stage: Stage, back: Back, scenario: Scenario, at: int) -> bool:
+    """One try with a death at this point; False if the scenario has no such point."""
+    back()
+    points = Points(at)
+    died = through(stage, points, lambda: scenario.attack(stage))
+    try:
+        settles(stage, scenario)
+    except Exception as error:
+        where = points.seen[-1][:200]
+        raise AssertionError(f"{scenario.name}, point {at} ({where}): {error}") from error
+    return died
+
+
+def dies_twice(stage: Stage, back: Back, scenario: Scenario, first: int, second: int) -> bool:
+    """Death at one point, and again at one of the recovery; False if it has no such point."""
+    back()
+    through(stage, Points(first), lambda: scenario.attack(stage))
+    restart(stage)
+    died = through(stage, Points(second), lambda: recovers(stage, scenario))
+    try:
+        settles(stage, scenario)
+    except Exception as error:
+        raise AssertionError(f"{scenario.name}, points {first} and {second}: {error}") from error
+    return died
+
+
+def recovers(stage: Stage, scenario: Scenario) -> None:
+    """What the next process and its person do."""
+    scenario.press(stage)
+    stage.recover()
+
+
+def count_points(stage: Stage, back: Back, scenario: Scenario) -> list[str]:
+    """The points of a scenario that nothing disturbs, by what happens there."""
+    back()
+    points = Points()
+    through(stage, points, lambda: scenario.attack(stage))
+    return points.seen

@@ -1,0 +1,402 @@
+"""A stage for scenarios: both books small, set once, and gone back to before each try.
+
+    arrange ─▶ (mark) ─▶ try: crash or fault ─▶ new process ─▶ recover ─▶ check ─▶ back to the mark
+
+What a process had committed before it died is there afterwards, and nothing else: inside a
+test's transaction each transaction of ours is a savepoint, and a crash rolls it back. Xero's
+books and clock go back with ours. Time jumps from one due moment to the next, as the tick
+would find them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+from unittest import mock
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+from django.db import connection as database
+from django.db import connections as databases
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.test import override_settings
+from tests.fixtures.xero import NOW, Xero
+from tests.sync.hands import Crash
+from tests.sync.moments import new_process
+
+from justpayme.accounts.models import Membership
+from justpayme.sync import ending, jobs, lost, runs
+from justpayme.sync.models import IN_FLIGHT, Connection, OutboxItem, Run
+from xero_sandbox import Store
+from xero_sandbox.model import Invoice
+from xero_sandbox.seed import Books, uk_organisation
+from xero_sandbox.store import Ledger, Table
+
+State = OutboxItem.State
+BUYERS = ("O'Brien & Söhne GmbH", "שלום קפה בע״מ", "=SUM of Parts; DROP TABLE x; --", "Zoë 🎈")
+STORIES = ("open", "open", "part", "open", "paid", "part-credit", "open")
+"""One sales invoice each."""
+ROUNDS = 60
+"""Recovery ends: it looks at most so often."""
+LONGEST_JUMP = timedelta(hours=25)
+
+
+# --- Xero's books ------------------------------------------------------------------------------
+
+
+def small_books(store: Store) -> None:
+    """A UK company with one sales invoice for each of the stories, in pounds, and one purchase."""
+    random = Random(7)
+    books = Books(uk_organisation(random, NOW), random, NOW)
+    buyers = [books.contact(name) for name in BUYERS]
+    for index, story in enumerate(STORIES):
+        books.count += books.count % 11 == 4  # the next one would be in euros
+        books.sale(buyers[index % len(buyers)], story, 40 + index)
+    books.purchase(books.contact("PowerDirect"), 0)
+    store.add_organisation(books.organisation, books.records())
+
+
+def many_books(count: int) -> Callable[[Store], None]:
+    """The same, with so many open sales invoices."""
+
+    def fill(store: Store) -> None:
+        random = Random(9)
+        books = Books(uk_organisation(random, NOW), random, NOW)
+        buyers = [books.contact(name) for name in BUYERS]
+        while len(books.documents) < count:
+            books.count += books.count % 11 == 4
+            books.sale(buyers[books.count % len(buyers)], "open", 40)
+        store.add_organisation(books.organisation, books.records())
+
+    return fill
+
+
+_SHELVES = ("connections", "codes", "refresh_tokens", "settings", "answers")
+_INDEXES = ("notes_of", "numbers", "invoices_of", "payments_of", "credits_of")
+
+
+def copy_store(store: Store) -> dict[str, Any]:
+    """The contents of a store. Records are frozen, so the shelves are copied and they are not."""
+    kept: dict[str, Any] = {name: dict(getattr(store, name)) for name in _SHELVES}
+    kept["ledgers"] = {tenant: copy_ledger(ledger) for tenant, ledger in store.ledgers.items()}
+    return kept
+
+
+def put_back(store: Store, kept: dict[str, Any]) -> None:
+    """The store as it was when it was copied; the copy can be used again."""
+    for name in _SHELVES:
+        setattr(store, name, dict(kept[name]))
+    store.ledgers = {tenant: copy_ledger(ledger) for tenant, ledger in kept["ledgers"].items()}
+
+
+def copy_ledger(ledger: Ledger) -> Ledger:
+    """An organisation that can change without the other."""
+    new = Ledger(ledger.organisation)
+    for name, value in vars(ledger).items():
+        if isinstance(value, Table):
+            table: Table[Any] = Table()
+            table.rows = dict(value.rows)
+            table.by_updated, table.by_id = list(value.by_updated), list(value.by_id)
+            setattr(new, name, table)
+        elif name in _INDEXES:
+            sets = ((key, set(ids)) for key, ids in value.items())
+            setattr(new, name, defaultdict(set, sets))
+    new.rendered = {record: dict(bodies) for record, bodies in ledger.rendered.items()}
+    return new
+
+
+# --- the wire ----------------------------------------------------------------------------------
+
+Hook = Callable[[httpx2.Request], None]
+Change = Callable[[httpx2.Request, httpx2.Response], httpx2.Response]
+
+
+class _Stream(httpx2.SyncByteStream):
+    """An answer's bytes; a connection that breaks looks as it does through a socket."""
+
+    def __init__(self, inner: Any, request: httpx2.Request) -> None:
+        self.inner, self.request = inner, request
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self.inner
+        except ConnectionResetError as error:
+            raise httpx2.ReadError(str(error), request=self.request) from error
+
+
+class Line(httpx2.BaseTransport):
+    """The way to the local Xero; `asked` is every call that set out on it, as (method, path)."""
+
+    def __init__(self, app: Any) -> None:
+        self.inner = httpx2.WSGITransport(app=app)
+        self.before: Hook = lambda request: None
+        self.after: Hook = lambda request: None
+        self.asked: list[tuple[str, str]] = []
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        self.before(request)
+        self.asked.append((request.method, request.url.path))
+        try:
+            answer = self.inner.handle_request(request)
+        except ConnectionResetError as error:
+            raise httpx2.ReadError(str(error), request=request) from error
+        self.after(request)
+        answer.stream = _Stream(answer.stream, request)
+        return answer
+
+
+# --- points at which a process can die ---------------------------------------------------------
+
+
+class Points:
+    """Counts what a process does, and lets it die before its `at`-th step.
+
+    A dead process does nothing more, but what it had not committed goes back. `seen` names the
+    steps: statements, and each call as it is about to leave and as its answer has come.
+    """
+
+    def __init__(self, at: int = 0) -> None:
+        self.at = at
+        self.seen: list[str] = []
+        self.dead = False
+
+    def step(self, what: str) -> None:
+        """One more step is about to be taken."""
+        if self.dead:
+            raise Crash
+        self.seen.append(what)
+        if len(self.seen) == self.at:
+            self.dead = True
+            raise Crash
+
+    def statement(self, execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+        """For `execute_wrapper`. A process that dies while it rolls back has rolled back."""
+        text = str(sql)
+        if not text.startswith("ROLLBACK TO"):
+            self.step(text)
+            return execute(sql, params, many, context)
+        answer = execute(sql, params, many, context)
+        if not self.dead:
+            self.step(text)
+        return answer
+
+
+# --- sessions that hold locks ------------------------------------------------------------------
+
+
+class Sessions:
+    """Database sessions for locks, used again: opening one costs as much as a whole call."""
+
+    def __init__(self) -> None:
+        self.free: list[BaseDatabaseWrapper] = []
+        self.lent: list[BaseDatabaseWrapper] = []
+        self.real = databases.create_connection
+
+    def create(self, alias: str) -> BaseDatabaseWrapper:
+        """In place of `connections.create_connection`."""
+        own = self.free.pop() if self.free else self._open(alias)
+        self.lent.append(own)
+        return own
+
+    def _open(self, alias: str) -> BaseDatabaseWrapper:
+        own = self.real(alias)
+        own.close = lambda: self.give_back(own)  # type: ignore[method-assign]
+        own.execute_wrappers = database.execute_wrappers
+        return own
+
+    def give_back(self, own: BaseDatabaseWrapper) -> None:
+        """A closed session holds no lock."""
+        if own not in self.lent:
+            return
+        self.lent.remove(own)
+        if own.connection is not None:
+            own.connection.execute("SELECT pg_advisory_unlock_all()")
+        self.free.append(own)
+
+    def process_died(self) -> None:
+        """Nobody holds them any more."""
+        for own in list(self.lent):
+            self.give_back(own)
+
+    def close(self) -> None:
+        """End them for good."""
+        self.process_died()
+        for own in self.free:
+            type(own).close(own)
+        self.free.clear()
+
+
+# --- the stage ---------------------------------------------------------------------------------
+
+
+@dataclass
+class Stage:
+    """Both books, the people, and the process that works between them."""
+
+    xero: Xero
+    line: Line
+    alice: Membership
+    sessions: Sessions
+    memory: dict[str, Any] = field(default_factory=dict)
+    """What the people of a scenario remember; no crash of ours reaches it."""
+
+    @property
+    def now(self) -> datetime:
+        """The moment, for both."""
+        return self.xero.clock.now()
+
+    @property
+    def connection(self) -> Connection:
+        """The one organisation, as its row is now."""
+        return Connection.objects.get(business=self.alice.business)
+
+    def run(self, cause: Run.Cause = Run.Cause.SCHEDULE) -> Run | None:
+        """What the job does."""
+        return runs.run_sync(self.connection.pk, cause=cause, clock=self.xero.clock)
+
+    def consent(self, address: str) -> dict[str, str]:
+        """Say yes at Xero to the one organisation there; the query that the browser brings back."""
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+        form = asked | {"decision": "allow", "tenant": self.xero.tenant()}
+        answer = self.xero.http.post("/identity/connect/authorize", data=form)
+        assert answer.status_code == 302, answer.text
+        back = urlsplit(answer.headers["Location"])
+        return {name: values[0] for name, values in parse_qs(back.query).items()}
+
+    def sale(self, story: str, nth: int = 0) -> Invoice:
+        """The n-th sales invoice of a story, as Xero has it."""
+        index = [i for i, name in enumerate(STORIES) if name == story][nth]
+        rows = sorted(self.xero.ledger().invoices.rows.values(), key=lambda i: i.number)
+        return [i for i in rows if i.type == "ACCREC"][index]
+
+    # --- going back ----------------------------------------------------------------------------
+
+    @contextmanager
+    def marked(self) -> Iterator[Callable[[], None]]:
+        """From here; the function that is given goes back here, as often as it is called."""
+        store, now = self.xero.app.store, self.now
+        kept, memory = copy_store(store), dict(self.memory)
+        mark = transaction.savepoint()
+
+        def back() -> None:
+            self.process_died()
+            self.line.before = self.line.after = lambda request: None
+            database.needs_rollback = False
+            transaction.savepoint_rollback(mark)
+            self._heal()
+            self.xero.frozen.advance((now - self.now).total_seconds())
+            put_back(store, kept)
+            self.memory = dict(memory)
+            self.line.asked.clear()
+
+        try:
+            yield back
+        finally:
+            back()
+
+    def _heal(self) -> None:
+        app = self.xero.app
+        app.faults.remove()
+        app.late.land(self.now + timedelta(days=1))
+        app.late.forget()
+        app.log.reset()
+        app.limits.reset()
+
+    def process_died(self) -> None:
+        """What it knew and held is gone."""
+        database.needs_rollback = False
+        new_process()
+        runs._mine.clear()
+        self.sessions.process_died()
+
+    # --- recovery ------------------------------------------------------------------------------
+
+    def recover(self) -> None:
+        """Let the tick work until nothing is under way and everything was looked at again."""
+        since = self.now
+        for _ in range(ROUNDS):
+            self.tick()
+            if self._is_quiet(since):
+                return
+            self._jump()
+        raise AssertionError(f"never quiet: {self.told()}")
+
+    def tick(self) -> None:
+        """What the periodic jobs do, and the jobs that they start."""
+        jobs.recover_dead_runs(self.now)
+        ending.finish_all(self.now)
+        lost.send_notices(self.now)
+        rung: list[tuple[int, Run.Cause]] = []
+        with mock.patch.object(jobs, "defer", lambda pk, cause, by: rung.append((pk, cause))):
+            jobs.start_due(self.now)
+        for pk, cause in rung:
+            runs.run_sync(pk, cause=cause, clock=self.xero.clock)
+
+    def _is_quiet(self, since: datetime) -> bool:
+        if any(landing.status == 0 for landing in self.xero.app.late.all()):
+            return False
+        if OutboxItem.objects.filter(state__in=(State.WAITING, *IN_FLIGHT)).exists():
+            return False
+        for row in Connection.objects.all():
+            if row.state == Connection.State.DISCONNECTED and row.next_due_at is not None:
+                return False
+            if row.state == Connection.State.LIVE and not _looked(row, since):
+                return False
+        return True
+
+    def _jump(self) -> None:
+        """On to the next moment at which something is due."""
+        now, moments = self.now, [self.now + LONGEST_JUMP]
+        for row in Connection.objects.all():
+            moments += filter(None, (row.next_due_at, row.blocked_until))
+        waiting = OutboxItem.objects.filter(state__in=(State.WAITING, *IN_FLIGHT))
+        moments += [at for at in waiting.values_list("not_before", flat=True) if at]
+        moments += [x.due for x in self.xero.app.late.all() if x.status == 0]
+        ahead = min(at for at in moments if at > now)
+        self.xero.frozen.advance((ahead - now).total_seconds() + 0.001)
+        self.xero.app.late.land(self.now)
+
+    def told(self) -> list[Any]:
+        """How things stand, for a message."""
+        rows = Connection.objects.values_list("state", "error_code", "error_text", "next_due_at")
+        items = OutboxItem.objects.values_list("kind", "state", "error_code", "not_before")
+        last = Run.objects.order_by("-pk").values_list("kind", "state", "error_text")[:3]
+        return [self.now, list(rows), list(items), list(last)]
+
+
+def _looked(row: Connection, since: datetime) -> bool:
+    """Did a whole run end well since then?"""
+    whole = row.runs.filter(state=Run.State.DONE, started_at__gte=since)
+    return whole.exclude(kind=Run.Kind.PUSH).exists() and not row.failures
+
+
+@contextmanager
+def stage_of(alice: Membership, fill: Callable[[Store], None] = small_books) -> Iterator[Stage]:
+    """A stage with these books in Xero and nothing connected."""
+    store = Store()
+    fill(store)
+    xero = Xero(store)
+    line = Line(xero.app)
+    xero.transport = line  # type: ignore[assignment]
+    xero.app.sleep = xero.clock.sleep
+    sessions = Sessions()
+    addresses = dict.fromkeys(
+        ("XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL"), "http://xero.test"
+    )
+    with (
+        override_settings(XERO_TRANSPORT=line, **addresses),
+        mock.patch.object(databases, "create_connection", sessions.create),
+    ):
+        logging.disable()  # thousands of runs tell the same story
+        try:
+            yield Stage(xero, line, alice, sessions)
+        finally:
+            logging.disable(logging.NOTSET)
+            sessions.close()
