@@ -14,11 +14,12 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from xero_sandbox.app import Sandbox, create_app
 from xero_sandbox.clock import Clock
+from xero_sandbox.countries import COUNTRIES
 from xero_sandbox.given import BadInput
 from xero_sandbox.limits import DAILY_CALLS, Allowance, Limits
 from xero_sandbox.oauth import App
 from xero_sandbox.open_questions import parse
-from xero_sandbox.seed import big_organisation, seed
+from xero_sandbox.seed import big_organisation, demo_company, seed
 from xero_sandbox.store import Store
 from xero_sandbox.webhooks import check_address
 
@@ -65,6 +66,13 @@ def arguments() -> argparse.ArgumentParser:
         default=[],
         help="add an organisation of so many invoices; may be given again for another",
     )
+    parser.add_argument(
+        "--country",
+        choices=sorted(COUNTRIES.keys() - {"GB", "NZ"}),
+        action="append",
+        default=[],
+        help="add that country's demo company to those of GB and NZ; may be given several times",
+    )
     parser.add_argument("--tier", choices=sorted(DAILY_CALLS), default="starter")
     parser.add_argument("--webhook-url", help="address on this machine to send webhooks to")
     parser.add_argument("--webhook-key", default="sandbox-webhook-key", help="their signing key")
@@ -85,6 +93,8 @@ def open_store(options: argparse.Namespace, clock: Clock) -> Store:
     store = Store(options.data)
     if not store.ledgers:
         seed(store, options.seed, clock.now())
+        for country in options.country:
+            demo_company(store, options.seed, clock.now(), country)
         for count in options.invoices:
             big_organisation(store, options.seed, clock.now(), count)
     gc.collect()

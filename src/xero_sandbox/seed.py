@@ -10,13 +10,13 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
-from typing import Any
 
 from msgspec.structs import replace
 
+from xero_sandbox.countries import COUNTRIES, guid
+from xero_sandbox.countries import organisation as settings_of
 from xero_sandbox.model import (
     ZERO,
-    Account,
     Allocation,
     Contact,
     CreditNote,
@@ -24,8 +24,6 @@ from xero_sandbox.model import (
     Line,
     Organisation,
     Payment,
-    TaxRate,
-    Theme,
 )
 from xero_sandbox.rules import cents, settled, with_totals
 from xero_sandbox.store import Business, Store
@@ -101,6 +99,8 @@ class Books:
 
     def __init__(self, organisation: Organisation, random: Random, now: datetime) -> None:
         self.organisation = organisation
+        self.country = COUNTRIES[organisation.country]
+        self.foreign = self.country.second[0]
         self.random = random
         self.now = now
         self.today = now.date()
@@ -142,8 +142,8 @@ class Books:
             email=f"accounts{number}@example.com",
             phone=f"020 7946 {number:04d}",
             address=f"{number + 1} High Street",
-            city="London" if self.organisation.country == "GB" else "Wellington",
-            country="United Kingdom" if self.organisation.country == "GB" else "New Zealand",
+            city=self.country.city,
+            country=self.country.full_name,
         )
         contact = replace(contact, **more)
         self.contacts.append(contact)
@@ -179,7 +179,7 @@ class Books:
         count = self.count = self.count + 1
         foreign = count % 11 == 5
         types = {4: "Inclusive", 9: "NoTax"}.get(count % 13, "Exclusive")
-        tax = "NONE" if types == "NoTax" else "OUTPUT2"
+        tax = "NONE" if types == "NoTax" else self.country.sales
         issued = self.today - timedelta(days=age)
         invoice = Invoice(
             id=self.new_id(),
@@ -190,7 +190,7 @@ class Books:
             due_date=issued + timedelta(days=(14, 30, 7)[count % 3]),
             status=STATUS.get(story, "AUTHORISED"),
             lines=self.lines(count, tax),
-            currency="EUR" if foreign else self.organisation.currency,
+            currency=self.foreign if foreign else self.organisation.currency,
             rate=Decimal("1.1523") if foreign else Decimal(1),
             updated=self.stamp(issued, count),
             reference=("", "PO 4711", "Ref: Ω/٢٠٢٦ 🧾", "R&D <phase 2>")[count % 4],
@@ -272,7 +272,9 @@ class Books:
 
     def free_credit(self, contact: Contact) -> None:
         """Add a credit note that nothing is allocated of yet."""
-        line = replace(self.line(1, "OUTPUT2"), quantity=Decimal(1), unit_amount=Decimal("80.00"))
+        line = replace(
+            self.line(1, self.country.sales), quantity=Decimal(1), unit_amount=Decimal("80.00")
+        )
         note = CreditNote(
             id=self.new_id(),
             type="ACCRECCREDIT",
@@ -298,7 +300,7 @@ class Books:
             date=issued,
             due_date=issued + timedelta(days=30),
             status="AUTHORISED",
-            lines=[self.line(count, "INPUT2", "400")],
+            lines=[self.line(count, self.country.purchases, "400")],
             currency=self.organisation.currency,
             updated=self.stamp(issued, count),
         )
@@ -374,122 +376,22 @@ def big_organisation(store: Store, number: int, now: datetime, invoices: int) ->
 
 def uk_organisation(random: Random, now: datetime) -> Organisation:
     """Settings of the UK demo company."""
-    return Organisation(
-        id=guid(random),
-        organisation_id=guid(random),
-        name="Demo Company (UK)",
-        legal_name="Demo Company (UK)",
-        short_code="!uKd3m",
-        country="GB",
-        version="UK",
-        currency="GBP",
-        timezone="GMTSTANDARDTIME",
-        created=now - timedelta(days=400),
-        updated=now - timedelta(days=90),
-        tax_number="101-2-303",
-        accounts=accounts(random, "GBP"),
-        tax_rates=tax_rates(
-            Decimal(20),
-            "VAT",
-            {"ZERORATEDOUTPUT": "Zero Rated Income", "EXEMPTOUTPUT": "Exempt Income"},
-        ),
-        themes=themes(random),
-        currencies={"GBP": "British Pound", "EUR": "Euro"},
-        default_tax="OUTPUT2",
-    )
+    return settings_of(random, now, COUNTRIES["GB"])
 
 
 def nz_organisation(random: Random, now: datetime) -> Organisation:
     """Settings of the New Zealand demo company."""
-    return Organisation(
-        id=guid(random),
-        organisation_id=guid(random),
-        name="Demo Company (NZ)",
-        legal_name="Demo Company (NZ)",
-        short_code="!nZ7Qx",
-        country="NZ",
-        version="NZ",
-        currency="NZD",
-        timezone="NEWZEALANDSTANDARDTIME",
-        created=now - timedelta(days=300),
-        updated=now - timedelta(days=80),
-        tax_number="49-091-850",
-        accounts=accounts(random, "NZD"),
-        tax_rates=tax_rates(Decimal(15), "GST", {"ZERORATED": "Zero Rated"}),
-        themes=themes(random),
-        currencies={"NZD": "New Zealand Dollar", "EUR": "Euro"},
-        default_tax="OUTPUT2",
-    )
+    return settings_of(random, now, COUNTRIES["NZ"])
 
 
-def accounts(random: Random, currency: str) -> list[Account]:
-    """A short chart of accounts: banks, sales, expenses, system and archived ones (4.3)."""
-    rows: tuple[tuple[str, str, str, str, str, dict[str, Any]], ...] = (
-        ("090", "Business Bank Account", "BANK", "NONE", "ASSET", {"currency": currency}),
-        ("091", "Euro Account", "BANK", "NONE", "ASSET", {"currency": "EUR"}),
-        ("200", "Sales", "REVENUE", "OUTPUT2", "REVENUE", {}),
-        ("260", "Other Revenue", "REVENUE", "OUTPUT2", "REVENUE", {}),
-        ("400", "Advertising", "EXPENSE", "INPUT2", "EXPENSE", {}),
-        ("480", "Old Stationery", "EXPENSE", "INPUT2", "EXPENSE", {"status": "ARCHIVED"}),
-        ("610", "Accounts Receivable", "CURRENT", "NONE", "ASSET", {"system_account": "DEBTORS"}),
-        ("800", "Accounts Payable", "CURRLIAB", "NONE", "LIABILITY",
-         {"system_account": "CREDITORS"}),
-        ("820", "Sales Tax", "CURRLIAB", "NONE", "LIABILITY", {"system_account": "GST"}),
-        ("860", "Rounding", "CURRLIAB", "NONE", "LIABILITY", {"system_account": "ROUNDING"}),
-        ("881", "Owner Funds", "EQUITY", "NONE", "EQUITY", {"payments": True}),
-    )  # fmt: skip
-    return [
-        Account(
-            id=guid(random), code=code, name=name, type=kind, tax_type=tax, account_class=group,
-            **more,
-        )
-        for code, name, kind, tax, group, more in rows
-    ]  # fmt: skip
+def demo_company(store: Store, number: int, now: datetime, code: str) -> str:
+    """Add the demo company of another country, with the New Zealand one's stories; its tenant id.
 
-
-def tax_rates(standard: Decimal, word: str, zero: dict[str, str]) -> list[TaxRate]:
-    """Standard, the country's kinds of zero, none, and one that is no longer used (4.5)."""
-    return [
-        TaxRate(
-            tax_type="OUTPUT2",
-            name=f"{standard}% ({word} on Income)",
-            rate=standard,
-            revenue=True,
-        ),
-        TaxRate(
-            tax_type="INPUT2",
-            name=f"{standard}% ({word} on Expenses)",
-            rate=standard,
-            revenue=False,
-            report_type="INPUT",
-        ),
-        *(
-            TaxRate(tax_type=tax_type, name=name, rate=Decimal(0), revenue=True)
-            for tax_type, name in zero.items()
-        ),
-        TaxRate(
-            tax_type="NONE", name=f"No {word}", rate=Decimal(0), revenue=True, report_type="NONE"
-        ),
-        TaxRate(
-            tax_type="TAX001",
-            name="Old rate",
-            rate=Decimal("17.5"),
-            revenue=True,
-            status="DELETED",
-        ),
-    ]
-
-
-def themes(random: Random) -> list[Theme]:
-    """Two branding themes."""
-    return [
-        Theme(id=guid(random), name="Standard", sort_order=0),
-        Theme(id=guid(random), name="Very orange invoice!", sort_order=1),
-    ]
-
-
-def guid(random: Random) -> str:
-    """A version 4 GUID made from the seed."""
-    text = f"{random.getrandbits(128):032x}"
-    variant = "89ab"[int(text[16], 16) % 4]
-    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+    ``code`` is one of ``COUNTRIES``. The same seed gives the same books.
+    """
+    random = Random(f"demo {number} {code}")  # noqa: S311 - demo data, not secrets
+    books = Books(settings_of(random, now, COUNTRIES[code]), random, now)
+    fill(books, NZ_CUSTOMERS, NZ_SUPPLIERS, NZ_SALES, purchases=4)
+    organisation = replace(books.organisation, next_number=books.count + 1)
+    store.add_organisation(organisation, books.records())
+    return organisation.id

@@ -13,6 +13,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 import msgspec
 
+from xero_sandbox.countries import COUNTRIES
 from xero_sandbox.model import (
     Account,
     Allocation,
@@ -448,7 +449,7 @@ def organisation_json(organisation: Organisation) -> Json:
         "FinancialYearEndDay": end_day,
         "FinancialYearEndMonth": end_month,
         "SalesTaxBasis": "PAYMENTS",
-        "SalesTaxPeriod": "QUARTERLY" if organisation.country == "GB" else "TWOMONTHS",
+        "SalesTaxPeriod": COUNTRIES[organisation.country].tax_period,
         "DefaultSalesTax": "Remember previous",
         "DefaultPurchasesTax": "Remember previous",
         "CreatedDateUTC": stamp(organisation.created),

@@ -9,9 +9,10 @@ import pytest
 from tests.sandbox.client import NOW, Xero
 
 from xero_sandbox import Store
+from xero_sandbox.countries import COUNTRIES
 from xero_sandbox.model import CreditNote, Invoice
 from xero_sandbox.rules import cents
-from xero_sandbox.seed import big_organisation, seed
+from xero_sandbox.seed import big_organisation, demo_company, seed
 from xero_sandbox.shapes import day, stamp
 from xero_sandbox.store import Ledger
 
@@ -19,6 +20,14 @@ from xero_sandbox.store import Ledger
 @pytest.fixture
 def ledgers(xero: Xero) -> list[Ledger]:
     return list(xero.sandbox.store.ledgers.values())
+
+
+@pytest.fixture
+def abroad() -> dict[str, Ledger]:
+    """The demo companies of the other countries."""
+    store = Store()
+    codes = COUNTRIES.keys() - {"GB", "NZ"}
+    return {code: store.ledgers[demo_company(store, 1, NOW, code)] for code in codes}
 
 
 def documents(ledger: Ledger) -> list[Invoice | CreditNote]:
@@ -63,8 +72,21 @@ def test_special_stories_are_there(ledgers: list[Ledger]) -> None:
     assert max(len(c.name) for c in uk.contacts.rows.values()) > 200
 
 
-def test_every_document_adds_up(ledgers: list[Ledger]) -> None:
-    for document in (d for ledger in ledgers for d in documents(ledger)):
+def test_every_country_uses_tax_rates_and_accounts_that_it_has(abroad: dict[str, Ledger]) -> None:
+    assert len(abroad) == 4
+    for code, ledger in abroad.items():
+        company = ledger.organisation
+        rates = {rate.tax_type: rate.rate for rate in company.tax_rates}
+        lines = [line for d in documents(ledger) for line in d.lines if line.tax_type]
+        assert {line.tax_type for line in lines} <= rates.keys(), code
+        assert rates[company.default_tax] == COUNTRIES[code].rate
+        assert all(company.account(line.account_code or "") for line in lines)
+        assert {d.currency for d in documents(ledger)} == set(company.currencies)
+        assert len(company.currencies) == 2
+
+
+def test_every_document_adds_up(ledgers: list[Ledger], abroad: dict[str, Ledger]) -> None:
+    for document in (d for ledger in [*ledgers, *abroad.values()] for d in documents(ledger)):
         lines = sum((line.line_amount for line in document.lines), Decimal(0))
         tax = sum((line.tax_amount for line in document.lines), Decimal(0))
         assert document.total_tax == tax
