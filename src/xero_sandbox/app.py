@@ -328,8 +328,9 @@ class Sandbox:
         return self.limited(None, lambda: Response(b"", done) if gone else not_found())
 
     def accounting(self, request: Request, endpoint: str, key: str | None = None) -> Response:
-        """One call of the accounting API."""
+        """One call of the accounting API; a slash at the end of a path means nothing."""
         name = api.known(endpoint)
+        key = (key or "").rstrip("/") or None
         if name is None:
             return not_found()
         ledger = self.api.authorise(

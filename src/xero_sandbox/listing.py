@@ -214,7 +214,7 @@ def _tests(listing: Listing, ledger: Ledger, question: Question) -> list[Callabl
         if parameter == "ids" and ledger.open.most_ids != "any":
             _check_ids(len(wanted), int(ledger.open.most_ids))
         if wanted:
-            tests.append(_one_of(fields[field], wanted))
+            tests.append(_one_of(fields[field], field.endswith("id"), wanted))
     if question.text("where"):
         where = question.text("where")
         tests.append(compile_where(where, fields, ledger.open.where_quote))
@@ -230,7 +230,11 @@ def _check_ids(asked: int, most: int) -> None:
         raise QueryError(f"At most {most} IDs can be asked for at once")
 
 
-def _one_of(getter: Getter, wanted: set[str]) -> Callable[[Any], bool]:
+def _one_of(getter: Getter, ids: bool, wanted: set[str]) -> Callable[[Any], bool]:
+    """Ids count with and without their hyphens: pyxero sends them without."""
+    if ids:
+        bare = {text.replace("-", "") for text in wanted}
+        return lambda row: str(getter(row)).replace("-", "") in bare
     return lambda row: str(getter(row)).casefold() in wanted
 
 

@@ -24,6 +24,8 @@ LISTS = {
     "Tracking": "TrackingCategory",
 }
 """Elements that hold a list, and what each of its elements is called."""
+OTHER_NAMES = {("Allocation", "AppliedAmount"): "Amount"}
+"""What JSON calls otherwise, by element: XeroAPI/xero-node #239."""
 DEEPEST = 50
 
 
@@ -53,8 +55,14 @@ def _value(element: Element, deeper: int) -> Any:
     if singular and all(_name(child) == singular for child in element):
         return [_value(child, deeper - 1) or {} for child in element]
     if len(element):
-        return {_name(child): _value(child, deeper - 1) for child in element}
+        return {_key(element, child): _value(child, deeper - 1) for child in element}
     return element.text or ""
+
+
+def _key(element: Element, child: Element) -> str:
+    """What JSON calls a child of this element."""
+    name = _name(child)
+    return OTHER_NAMES.get((_name(element), name), name)
 
 
 def _name(element: Element) -> str:

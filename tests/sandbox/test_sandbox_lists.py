@@ -108,6 +108,17 @@ def test_ids_numbers_and_contacts_lists(connected: Xero) -> None:
     assert {r["Contact"]["ContactID"] for r in found} == {contact}
 
 
+def test_ids_without_hyphens_and_a_slash_at_the_end_mean_the_same(connected: Xero) -> None:
+    row = invoices(connected, page="1", pageSize="1")[0]
+    bare = row["InvoiceID"].replace("-", "")
+    assert [r["InvoiceID"] for r in invoices(connected, IDs=bare)] == [row["InvoiceID"]]
+    contact = row["Contact"]["ContactID"].replace("-", "")
+    assert row["InvoiceID"] in {r["InvoiceID"] for r in invoices(connected, ContactIDs=contact)}
+    (one,) = connected.get(f"Invoices/{row['InvoiceID']}/").json()["Invoices"]
+    assert one["InvoiceID"] == row["InvoiceID"]
+    assert "HistoryRecords" in connected.get(f"Invoices/{row['InvoiceID']}/History/").json()
+
+
 @pytest.mark.parametrize(
     ("where", "holds"),
     [

@@ -104,3 +104,14 @@ def test_a_payment_in_xml_pays(writer: Xero, contact: str) -> None:
         "POST",
     )
     assert gone.json()["Payments"][0]["Status"] == "DELETED"
+
+
+def test_an_allocation_in_xml_calls_its_amount_otherwise(writer: Xero, contact: str) -> None:
+    done = "<Status>AUTHORISED</Status><DueDate>2026-12-24</DueDate>"
+    made = send(writer, "Invoices", invoice(contact, done)).json()["Invoices"][0]
+    given = {"contact": contact, "amount": "20.00", "tax_type": "NONE"}
+    note = writer.act("give-credit", tenant=writer.tenant(), **given).json()
+    what = f"<Invoice><InvoiceID>{made['InvoiceID']}</InvoiceID></Invoice>"
+    body = f"<Allocation>{what}<AppliedAmount>12.50</AppliedAmount></Allocation>"
+    answer = send(writer, f"CreditNotes/{note['CreditNoteID']}/Allocations", body)
+    assert answer.json()["Allocations"][0]["Amount"] == 12.5
