@@ -5,7 +5,11 @@ Health checks are answered before any of these: `justpayme.api.middleware.PROBES
 
 from django.urls import include, path
 
+from justpayme.integrations.views_webhook import webhook
+from justpayme.runtime.config import WEBHOOK_PATH
+
 urlpatterns = [
+    path(WEBHOOK_PATH.lstrip("/"), webhook, name="xero_webhook"),
     path("api/v1/", include("justpayme.api.urls")),
     path("settings/", include("justpayme.integrations.urls")),
     path("", include("justpayme.accounts.urls")),

@@ -32,12 +32,14 @@ class Row:
 
     `fixed` are parameters that name nothing of a business. `library`: a page of allauth, whose
     own rules decide; we check that it never breaks and that reading it changes nothing.
+    `forged` is the answer to a form from elsewhere.
     """
 
     methods: dict[str, str]
     ids: dict[str, str] = field(default_factory=dict)
     fixed: dict[str, str] = field(default_factory=dict)
     library: bool = False
+    forged: int = 403
 
 
 def _page(get: str = "", post: str = "", **ids: str) -> Row:
@@ -59,6 +61,7 @@ ORGANISATION = {"organisation_id": "connection"}
 
 ROWS: dict[str, Row] = {
     "theme/": _page(post=EVERYBODY),
+    "webhooks/xero": Row({"POST": EVERYBODY}, library=True, forged=401),
     # --- pages: bills and clients
     "": _page(MEMBERS),
     "bills/": _page(MEMBERS),

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import Error, connection
-from django.db.models import Count, Min, Q, Sum
+from django.db.models import Count, Max, Min, Q, Sum
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
 from prometheus_client.core import GaugeHistogramMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from justpayme.sync.models import OPEN, Conflict, Connection, Meter, OutboxItem, Run
+from justpayme.sync.models import OPEN, Conflict, Connection, Heard, Meter, OutboxItem, Run
 from justpayme.xero.limits import PER_DAY
 
 REGISTRY = CollectorRegistry()
@@ -33,6 +33,12 @@ SECONDS = Histogram(
     "Seconds until the answer was ready.",
     ["method", "route"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=REGISTRY,
+)
+EVENTS = Counter(
+    "justpayme_webhook_events",
+    "Events in webhooks that Xero has signed, by what became of them.",
+    ["fate"],
     registry=REGISTRY,
 )
 AGES = (60, 300, 900, 1800, 3600, 4 * 3600, 24 * 3600)
@@ -59,6 +65,7 @@ class FromTables(Collector):
         try:
             now = timezone.now()
             families = [*_runs(), *_calls(now), *_queue(), *_outbox(now), *_freshness(now)]
+            families.extend(_told(now))
         except Error:
             families = []
         up = GaugeMetricFamily("justpayme_database_up", "1 if the database answered this scrape.")
@@ -174,6 +181,18 @@ def _freshness(now: datetime) -> Iterable[Metric]:
     for state in Connection.State.values:
         states.add_metric([state], counts.get(state, 0))
     return [age, oldest, states]
+
+
+def _told(now: datetime) -> Iterable[Metric]:
+    """How long Xero has been silent: a subscription that Xero switched off says nothing."""
+    last = Heard.objects.aggregate(last=Max("last_at"))["last"]
+    if last is None:
+        return []
+    family = GaugeMetricFamily(
+        "justpayme_webhook_silent_seconds", "Seconds since Xero last told us of any change."
+    )
+    family.add_metric([], max(0.0, (now - last).total_seconds()))
+    return [family]
 
 
 def _buckets(values: Sequence[float], edges: Sequence[float]) -> list[tuple[str, float]]:

@@ -22,6 +22,7 @@ DEFAULT_XERO_LOGIN_URL = "https://login.xero.com"
 DEFAULT_XERO_IDENTITY_URL = "https://identity.xero.com"
 DEFAULT_XERO_API_URL = "https://api.xero.com"
 CALLBACK_PATH = "/settings/integrations/xero/callback/"
+WEBHOOK_PATH = "/webhooks/xero"
 SECRET_LENGTH = 40
 """Fewest characters of JUSTPAYME_SECRET_KEY; `justpayme secret` prints a longer one."""
 
@@ -84,7 +85,7 @@ class Config:
     email: EmailConfig
     xero_client_id: str
     xero_client_secret: str = field(repr=False)
-    xero_webhook_key: str = field(repr=False)
+    xero_webhook_keys: tuple[str, ...] = field(repr=False)
     xero_login_url: str
     xero_identity_url: str
     xero_api_url: str
@@ -119,6 +120,11 @@ class Config:
         return self.base_url + CALLBACK_PATH
 
     @property
+    def webhook_address(self) -> str:
+        """The address that the app at Xero sends its webhooks to."""
+        return self.base_url + WEBHOOK_PATH
+
+    @property
     def token_keys(self) -> dict[str, bytes]:
         """Key id -> 32 bytes for tokens at rest. The first one seals, the others only open."""
         keys = (derive_key(secret) for secret in (self.secret_key, *self.secret_key_previous))
@@ -146,7 +152,7 @@ def read(environment: Mapping[str, str], *, uid: int | None = None) -> Reading:
         email=reader.email(home),
         xero_client_id=reader.text("XERO_CLIENT_ID"),
         xero_client_secret=reader.text("XERO_CLIENT_SECRET"),
-        xero_webhook_key=reader.text("XERO_WEBHOOK_KEY"),
+        xero_webhook_keys=reader.webhook_keys(),
         xero_login_url=reader.address("XERO_LOGIN_URL", DEFAULT_XERO_LOGIN_URL),
         xero_identity_url=reader.address("XERO_IDENTITY_URL", DEFAULT_XERO_IDENTITY_URL),
         xero_api_url=reader.address("XERO_API_URL", DEFAULT_XERO_API_URL),
@@ -293,6 +299,17 @@ class _Reader:
                 "Run `justpayme secret` to make one.",
             )
         return given
+
+    def webhook_keys(self) -> tuple[str, ...]:
+        """One key, or two while it is being changed."""
+        keys = tuple(self.text("XERO_WEBHOOK_KEY").split())
+        if len(keys) > 2:
+            self.problem(
+                "XERO_WEBHOOK_KEY",
+                f"holds {len(keys)} keys. Give one, or two separated by a space while you "
+                "change it.",
+            )
+        return keys[:2]
 
     def database_url(self) -> str:
         given = self.text("JUSTPAYME_DATABASE_URL")

@@ -1,6 +1,6 @@
 """What the job engine runs. The tables say what is due; a job only says "look now".
 
-tick (every 5 s)  ─▶ one job per organisation that is due
+tick (every 5 s)  ─▶ one job per organisation that is due, or of which Xero told us something
 Sync now, connect ─▶ the same job, at once
 reap (every 5 s)  ─▶ forgets the jobs of workers that are gone
 tell (every 15 s) ─▶ Xero of disconnects it has not heard of, owners of connections lost
@@ -16,7 +16,7 @@ from django.db.models import Q
 from procrastinate.contrib.django import app
 
 from justpayme.accounts.models import User
-from justpayme.sync import ending, lost, outbox, runs, tokens
+from justpayme.sync import ending, lost, outbox, runs, tokens, webhooks
 from justpayme.sync.clock import RealClock
 from justpayme.sync.doorbell import TASK, defer
 from justpayme.sync.models import Connection, Meter, OAuthState, Run, Shipment
@@ -98,16 +98,19 @@ def start_due(now: datetime) -> int:
     ids = list(due.values_list("pk", flat=True))
     for pk in ids:
         defer(pk, Run.Cause.SCHEDULE, None)
+    told = [pk for pk in webhooks.due(now) if pk not in ids]
+    for pk in told:
+        defer(pk, Run.Cause.WEBHOOK, None)
     waiting = Connection.objects.filter(
         Q(blocked_until__isnull=True) | Q(blocked_until__lte=now),
         state=Connection.State.LIVE,
         failures=0,  # else what waits goes with the next try
         outbox__state__in=outbox.MAY_LEAVE,
     )
-    to_send = [c for c in waiting.exclude(pk__in=ids).distinct() if outbox.has_work(c, now)]
+    to_send = [c for c in waiting.exclude(pk__in=ids + told).distinct() if outbox.has_work(c, now)]
     for connection in to_send:
         defer(connection.pk, Run.Cause.EDIT, None)
-    return len(ids) + len(to_send)
+    return len(ids) + len(told) + len(to_send)
 
 
 def forget_dead_jobs() -> int:

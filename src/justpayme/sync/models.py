@@ -267,6 +267,31 @@ class Cursor(models.Model):
         return f"{self.endpoint} cursor"
 
 
+class Heard(models.Model):
+    """What Xero told us of one organisation by webhook (`sync.webhooks`). One row, never more.
+
+    `waiting_since`: when the first word came that no run has read yet; None if nothing waits.
+    `invoices` are the ids that were named, unless there were too `many` to read by id;
+    `contacts`: some contact was named. `words` counts deliveries, and `taken` is that count when
+    the last run looked, at `taken_at`: if they are equal when it ends, nothing new has come.
+    """
+
+    connection = models.OneToOneField(
+        Connection, primary_key=True, on_delete=models.CASCADE, related_name="heard"
+    )
+    last_at = models.DateTimeField()
+    waiting_since = models.DateTimeField(null=True)
+    invoices = models.JSONField(default=list)
+    many = models.BooleanField(default=False)
+    contacts = models.BooleanField(default=False)
+    words = models.PositiveBigIntegerField(default=0)
+    taken = models.PositiveBigIntegerField(default=0)
+    taken_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"told {self.words} times"
+
+
 class Run(models.Model):
     """One sync run of one organisation: why it ran, what it did and used, how it ended.
 
@@ -280,6 +305,7 @@ class Run(models.Model):
         IMPORT = "import", "First import"
         INCREMENT = "increment", "Changes"
         AUDIT = "audit", "Full audit"
+        NAMED = "named", "What Xero named"
         PUSH = "push", "Sending"
 
     class Cause(models.TextChoices):
@@ -288,6 +314,7 @@ class Run(models.Model):
         COMMAND = "command", "Command"
         CONNECT = "connect", "Connected"
         EDIT = "edit", "A change here"
+        WEBHOOK = "webhook", "Xero told us"
 
     class State(models.TextChoices):
         RUNNING = "running", "Running"

@@ -6,6 +6,7 @@ and its cursor are written together (`apply`), so a crash anywhere repeats at mo
     first import   organisation, accounts, tax rates, currencies, then every page of
                    contacts, invoices, payments
     increment      what changed of contacts, invoices, payments: three calls when nothing did
+    named          the invoices that Xero told us of, by their ids: one call
     audit          an increment, the reference data, and every invoice, credit note and
                    payment again, because Xero does not stamp every change (xero-facts 3.2)
 """
@@ -29,7 +30,7 @@ from justpayme.core.errors import Problem
 from justpayme.sync import apply
 from justpayme.sync.apply import Incoming
 from justpayme.sync.bulk import LinkRow
-from justpayme.sync.models import Connection, Cursor, Record, Run
+from justpayme.sync.models import Connection, Cursor, Heard, Record, Run
 from justpayme.sync.records import Said, replace_all
 from justpayme.sync.slicing import Fetch, next_page
 from justpayme.xero import wire
@@ -74,6 +75,9 @@ class Pull:
         """Do what this run's kind asks for. Raises Problem; what was applied stays applied."""
         if self.run.kind == Run.Kind.PUSH:
             return
+        if self.run.kind == Run.Kind.NAMED:
+            self._named()
+            return
         if self.run.kind != Run.Kind.INCREMENT:
             self._reference_data()
         self.contacts()
@@ -83,6 +87,15 @@ class Pull:
             self._invoices("audit-invoices")
             self._payments("audit-payments")
             self._credits()
+
+    def _named(self) -> None:
+        """What Xero told us of (`sync.webhooks`), and nothing else."""
+        heard = Heard.objects.get(connection=self.run.connection)
+        if heard.contacts:
+            self.contacts()
+        if heard.many:
+            self._invoices("invoices")
+        self.read_again(heard.invoices)
 
     def _reference_data(self) -> None:
         self.check_organisation()

@@ -26,7 +26,7 @@ from django.db.models import F
 from justpayme.accounts.models import User
 from justpayme.core import schedule
 from justpayme.core.errors import Next, Problem
-from justpayme.sync import calls, lost, outbox
+from justpayme.sync import calls, lost, outbox, webhooks
 from justpayme.sync.models import Connection, Run
 from justpayme.sync.pull import Pull
 from justpayme.sync.push import Push
@@ -117,26 +117,36 @@ def _start(
             return None
         abandon(connection, now)
         kind = kind or _kind(connection, cause, now)
-        if kind == Run.Kind.PUSH:
-            if not outbox.has_work(connection, now):
-                return None  # another run has sent it meanwhile
-        else:
+        if kind == Run.Kind.PUSH and not outbox.has_work(connection, now):
+            return None  # another run has sent it meanwhile
+        if kind == Run.Kind.NAMED and not webhooks.waits(connection):
+            return None  # another run has read it meanwhile
+        if kind not in PARTS:
             # None while it runs: the tick leaves it alone, and a "Sync now" pressed shows.
             Connection.objects.filter(pk=connection.pk).update(next_due_at=None)
-        return Run.objects.create(
+        run = Run.objects.create(
             connection=connection,
             kind=kind,
             cause=cause,
             by=by,
             started_at=now,
         )
+        if kind != Run.Kind.PUSH:
+            webhooks.take(run)
+        return run
+
+
+PARTS = frozenset({Run.Kind.PUSH, Run.Kind.NAMED})
+"""Kinds of runs that do not check everything, so they change nothing about the schedule."""
+
+_PART_OF = {Run.Cause.EDIT: Run.Kind.PUSH, Run.Cause.WEBHOOK: Run.Kind.NAMED}
 
 
 def _kind(connection: Connection, cause: Run.Cause, now: datetime) -> Run.Kind:
     if connection.wants_import:
         return Run.Kind.IMPORT
-    if cause == Run.Cause.EDIT and not connection.failures:
-        return Run.Kind.PUSH
+    if cause in _PART_OF and not connection.failures:
+        return _PART_OF[cause]
     if schedule.wants_audit(connection.audited_at, now):
         return Run.Kind.AUDIT
     return Run.Kind.INCREMENT
@@ -184,6 +194,8 @@ def _end(run: Run, problem: Problem | None, clock: Clock) -> None:
         ended = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
         if not ended.update(**_outcome(problem, now)):
             return  # replaced meanwhile: the other run speaks for this organisation
+        if problem is None and run.kind != Run.Kind.PUSH:
+            webhooks.settle(run)
         if connection.is_live:
             changes = (
                 _after_success(run, connection, now)
@@ -211,8 +223,8 @@ def _outcome(problem: Problem | None, now: datetime) -> dict[str, Any]:
 
 
 def _after_success(run: Run, connection: Connection, now: datetime) -> dict[str, Any]:
-    if run.kind == Run.Kind.PUSH:
-        return {}  # nothing was checked, so nothing about the schedule changes
+    if run.kind in PARTS:
+        return {}
     due = schedule.after_success(now, connection.interval_minutes)
     changes: dict[str, Any] = {
         "checked_at": run.started_at,
@@ -237,8 +249,8 @@ def _after_problem(
 ) -> dict[str, Any]:
     failures = connection.failures + 1
     due = schedule.after_problem(problem, failures, now, connection.interval_minutes, jitter)
-    if run.kind == Run.Kind.PUSH and due is not None and connection.next_due_at is not None:
-        due = min(due, connection.next_due_at)  # a sending makes no sync later
+    if run.kind in PARTS and due is not None and connection.next_due_at is not None:
+        due = min(due, connection.next_due_at)  # a part makes no sync later
     changes: dict[str, Any] = {
         "failures": F("failures") + 1,
         "next_due_at": due,
