@@ -323,7 +323,7 @@ def real_clock(xero: Xero, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def asked(**more: object) -> Namespace:
-    return Namespace(**{"organisation": None, "json": True, **more})
+    return Namespace(**{"organisation": None, "json": True, "fix": False, **more})
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:

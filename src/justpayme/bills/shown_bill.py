@@ -339,6 +339,9 @@ XERO_DID = {
     "changed": ("go", "down", "Changed in Xero"),
     "overridden": ("clash", "notequal", "Xero’s version replaced edits made here"),
     "sent": ("ok", "up", "Sent to Xero"),
+    "strayed": ("clash", "notequal", "Found changed outside JustPayMe"),
+    "tied": ("calm", "link", "Tied to its Xero invoice again"),
+    "untied": ("clash", "unlink", "Not an invoice in Xero any more"),
 }
 
 CONFIRMED = ("calm", "equal", "Confirmed by Xero, with every value the same")

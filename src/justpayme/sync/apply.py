@@ -59,12 +59,14 @@ class Tally:
 @dataclass(frozen=True, slots=True)
 class _Known:
     """The decision for one invoice that is a bill here. `before` and `after`: the whole row,
-    with what lies over it; `items`: what waits to be sent for the bill; `lost`: payments
-    recorded here that Xero would not take any more."""
+    with what lies over it; `known`: what the row should have been before, which it was not if
+    somebody changed it behind the sync's back; `items`: what waits to be sent for the bill;
+    `lost`: payments recorded here that Xero would not take any more."""
 
     link: Link
     incoming: Incoming
     merge: Merge
+    known: BillFields
     before: BillFields
     after: BillFields
     client_id: int | None
@@ -111,6 +113,7 @@ def apply_invoices(
     position: cursors.Position | None,
     expected: int | None = None,
     voided: int = 0,
+    anew: bool = False,
 ) -> Tally:
     """Write one page of invoices and move the cursor, or do neither.
 
@@ -118,6 +121,7 @@ def apply_invoices(
     `expected`: how many invoices there are, None if nobody knows; a page read again by id
     (`position` None) does not change it.
     `voided`: bills that earlier pages of this run voided.
+    `anew`: rows that nobody edited are compared too, and brought back if they strayed.
     Raises Problem: "stopped" if this run may not write any more, "mass_void" before the first
     write of a page that voids too much.
     """
@@ -125,7 +129,7 @@ def apply_invoices(
         return Tally()
     with transaction.atomic():
         connection = fence(run)
-        plan = _plan(connection, page, run) if page else _Plan()
+        plan = _plan(connection, page, run, anew=anew) if page else _Plan()
         if page:
             _stop_at_mass_void(connection, plan, voided)
             _carry_out(run, connection, plan, now)
@@ -266,7 +270,7 @@ def move_only(run: Run, endpoint: str, position: cursors.Position) -> None:
         move(fence(run), endpoint, position)
 
 
-def _plan(connection: Connection, page: Sequence[Incoming], run: Run) -> _Plan:
+def _plan(connection: Connection, page: Sequence[Incoming], run: Run, *, anew: bool) -> _Plan:
     plan = _Plan()
     intentions.adopt_creations(connection, [incoming.row for incoming in page], run.started_at)
     ids = [incoming.row.invoice_id for incoming in page]
@@ -278,7 +282,7 @@ def _plan(connection: Connection, page: Sequence[Incoming], run: Run) -> _Plan:
         .defer("raw")
     }
     items = intentions.of_bills(connection, [link.bill_id for link in links.values()])
-    rows = _rows([i.bill_id for i in links.values() if i.edited or i.bill_id in items])
+    rows = _rows([i.bill_id for i in links.values() if anew or i.edited or i.bill_id in items])
     survivors = clients.survivors(connection)
     for incoming in page:
         link = links.get(incoming.row.invoice_id)
@@ -338,12 +342,13 @@ def _decide(
     before = base
     if row is not None:
         before = _of_survivor(row.fields(contact_id=clients.contact_id_of(row.client)), survivors)
+    ours = before if link.edited or items else base  # else what differs was nobody's edit
     remote = _of_survivor(incoming.row.fields, survivors)
     intentions.name_payments(items, remote)
     sent, units, confirmed = intentions.last_sent(items)
     decision = merge(
         base,
-        under(before, base),
+        under(ours, base),
         remote,
         read_only=connection.direction == Connection.Direction.ONE,
         sent=sent,
@@ -356,7 +361,8 @@ def _decide(
     after = over(waiting(decision.bill, remote), pending)
     lost = intentions.aside(items, landed, before, after)
     client_id = row.client_id if row is not None else None
-    return _Known(link, incoming, decision, before, after, client_id, items, landed, lost)
+    should = base if ours != before else before
+    return _Known(link, incoming, decision, should, before, after, client_id, items, landed, lost)
 
 
 def _of_survivor(bill: BillFields, survivors: Mapping[str, str]) -> BillFields:
@@ -482,7 +488,7 @@ def _changed_rows(known: _Known, client: tuple[str, Any, Any]) -> list[HistoryRo
     every += [client] if client[1] != client[2] else []
     overridden = [change for change in every if change[0] in ours]
     plain = [change for change in every if change[0] not in ours]
-    rows, bill_id = [], known.link.bill_id
+    rows, bill_id = _strayed_rows(known, client), known.link.bill_id
     if overridden:
         note = "Changed here too; Xero’s version stands and yours is kept."
         xero = HistoryEntry.Source.XERO
@@ -490,6 +496,17 @@ def _changed_rows(known: _Known, client: tuple[str, Any, Any]) -> list[HistoryRo
     if plain:
         rows.append(HistoryRow(bill_id, HistoryEntry.Source.XERO, "changed", plain))
     return rows
+
+
+def _strayed_rows(known: _Known, client: tuple[str, Any, Any]) -> list[HistoryRow]:
+    """What nobody's edit and no sync explains, so that the history stays whole (I-31)."""
+    strayed = [change for change in changes(known.known, known.before) if change[0] != "client"]
+    if known.before.client != known.known.client == known.after.client:
+        strayed.append(("client", client[2], client[1]))
+    if not strayed:
+        return []
+    note = "The bill was not as the sync had left it. Xero’s version stands again."
+    return [HistoryRow(known.link.bill_id, HistoryEntry.Source.XERO, "strayed", strayed, note)]
 
 
 def name_accounts(connection: Connection, bill_ids: Sequence[int]) -> None:

@@ -8,15 +8,23 @@ import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
 
-from justpayme.api.terminal import add_reading, find_bill, find_business, say, sentences
+from justpayme.api.terminal import (
+    add_reading,
+    confirm,
+    find_bill,
+    find_business,
+    harmless,
+    say,
+    sentences,
+)
 from justpayme.bills.queries import open_books
+from justpayme.core.drift import WHY
 from justpayme.core.errors import Problem
 from justpayme.core.explain import Told, key_dies
 from justpayme.core.zones import zone
@@ -25,6 +33,7 @@ from justpayme.runtime.parts import serving_config
 from justpayme.sync import explaining, runs
 from justpayme.sync.clock import RealClock
 from justpayme.sync.explaining import Explained, Travelling
+from justpayme.sync.mend import mend
 from justpayme.sync.models import IN_USE, Connection, Run
 from justpayme.sync.verify import Report, verify
 from justpayme.web.format import exact, money
@@ -115,29 +124,65 @@ def _why_not(connection: Connection) -> str:
     return "Another sync of it did not end in time."
 
 
+def _verify_arguments(parser: ArgumentParser) -> None:
+    _arguments(parser)
+    parser.add_argument("--fix", action="store_true", help="heal what differs, then look again")
+    parser.add_argument("--yes", action="store_true", help="do not ask; needed without a terminal")
+
+
 def check(args: Namespace) -> int:
-    """Compare every bill with Xero; exit 1 on any difference."""
+    """Compare every bill with Xero, and heal what differs if asked to; exit 1 if any still does."""
     code = OK
     for connection in chosen(args.organisation):
         try:
             report = verify(connection, RealClock())
+            if not (args.fix and args.json):
+                _say_report(report, as_json=args.json)
+            if args.fix:
+                report = _fix(connection, report, args)
         except Problem as problem:
             print(f"{connection.name}: {problem.sentence} {problem.detail}", file=sys.stderr)  # noqa: T201
             code = FAILED
             continue
-        _say_report(report, as_json=args.json)
         code = FAILED if report.drift else code
     return code
 
 
+def _fix(connection: Connection, found: Report, args: Namespace) -> Report:
+    """Heal what was found, if a person says so; what differs still."""
+    run, left = None, found
+    if found.drift:
+        confirm(f"Heal {found.drift} differences of {connection.name}.", yes=args.yes)
+        run, left = mend(connection, found, RealClock())
+    still = {(one.invoice_id, one.field) for one in left.differences}
+    healed = sum((one.invoice_id, one.field) not in still for one in found.differences)
+    error = (run.error_text if run else _why_not(connection)) if found.drift else ""
+    if args.json:
+        done = {"healed": healed, "run": run.pk if run else None, "error": error}
+        print(json.dumps(left.plain() | done | {"found": found.plain()["differences"]}))  # noqa: T201
+    elif found.drift:
+        _say_fixed(found, left, healed, error)
+    return left
+
+
+def _say_fixed(found: Report, left: Report, healed: int, error: str) -> None:
+    if error:
+        print(harmless(f"{found.organisation}: {error}"), file=sys.stderr)  # noqa: T201
+    print(harmless(f"{found.organisation}: healed {healed} of {found.drift} differences"))  # noqa: T201
+    if left.drift:
+        _say_report(left, as_json=False)
+
+
 def _say_report(report: Report, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({**asdict(report), "drift": report.drift}))  # noqa: T201
+        print(json.dumps(report.plain()))  # noqa: T201
         return
     verdict = "all equal" if not report.drift else f"{report.drift} differences"
-    print(f"{report.organisation}: checked {report.compared} bills, {verdict}")  # noqa: T201
+    print(harmless(f"{report.organisation}: checked {report.compared} bills, {verdict}"))  # noqa: T201
     for d in report.differences[:SHOWN]:
-        print(f"  {d.number or d.invoice_id} {d.field}: {d.ours!r} here, {d.xero!r} in Xero")  # noqa: T201
+        values = f"{_short(d.ours)} here, {_short(d.xero)} in Xero"
+        print(harmless(f"  {d.number or d.invoice_id} {d.field}: {values}"))  # noqa: T201
+        print(f"    {WHY[d.cause]}; --fix {report.fix_of(d)}")  # noqa: T201
     if report.drift > SHOWN:
         print(f"  and {report.drift - SHOWN} more (--json lists them all)")  # noqa: T201
 
@@ -253,7 +298,12 @@ def _short(value: Any) -> str:
 
 COMMANDS = [
     Command("sync", "sync connected organisations now", _arguments, sync),
-    Command("verify", "compare every bill with Xero, field by field", _arguments, check),
+    Command(
+        "verify",
+        "compare every bill with Xero, field by field, and heal what differs",
+        _verify_arguments,
+        check,
+    ),
     Command(
         "explain",
         "tell why a bill says what it says, and what happens next",

@@ -186,12 +186,13 @@ class Pull:
     def _today(self) -> date:
         return self.clock.now().date()
 
-    def read_again(self, invoice_ids: Iterable[str]) -> None:
-        """Read these invoices by id: another answer of Xero's says that they changed."""
+    def read_again(self, invoice_ids: Iterable[str], *, anew: bool = False) -> None:
+        """Read these invoices by id: another answer of Xero's says that they changed. `anew`:
+        our rows themselves are in doubt, so they are compared even where Xero changed nothing."""
         ids = sorted(set(invoice_ids))
         for start in range(0, len(ids), IDS_PER_CALL):
             page = self.client.invoices_by_id(ids[start : start + IDS_PER_CALL])
-            self._apply_invoices(page, "invoices", None)
+            self._apply_invoices(page, "invoices", None, anew=anew)
 
     def apply_found(self, rows: Sequence[msgspec.Raw]) -> None:
         """Apply invoices that were found by something else than their id."""
@@ -199,7 +200,12 @@ class Pull:
         self._apply_invoices(Page(tuple(rows), 1, 1, len(rows), said_at), "invoices", None)
 
     def _apply_invoices(
-        self, page: Page[msgspec.Raw], endpoint: str, position: cursors.Position | None
+        self,
+        page: Page[msgspec.Raw],
+        endpoint: str,
+        position: cursors.Position | None,
+        *,
+        anew: bool = False,
     ) -> None:
         connection = self.run.connection
         rows = {UUID(key.id): (raw, _digest(raw)) for raw, key in _keyed(page.rows)}
@@ -207,7 +213,7 @@ class Pull:
         fresh = [
             (raw, digest, invoice in held)
             for invoice, (raw, digest) in rows.items()
-            if held.get(invoice) != (digest, False)
+            if anew or held.get(invoice) != (digest, False)
         ]
         incoming = [_incoming(connection, raw, digest, known) for raw, digest, known in fresh]
         if any(i.wanted for i in incoming):
@@ -222,6 +228,7 @@ class Pull:
             position=position,
             expected=page.items if importing and page.dates is None else None,
             voided=self.voided,
+            anew=anew,
         )
         self.voided += tally.voided
 

@@ -13,7 +13,7 @@ second worker at once; the row stops a worker that was paused, lost its lock and
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -86,8 +86,11 @@ def run_sync(
     clock: Clock,
     by: User | None = None,
     kind: Run.Kind | None = None,
+    first: Callable[[Pull], None] | None = None,
 ) -> Run | None:
     """Sync one organisation now; the run's row, or None if there was nothing to start.
+
+    `first`: what this run does before anything else, as part of it.
 
     Nothing starts when the organisation is not live, when Xero told us to wait, or when
     another run is under way. A Problem ends in the run's row, it is not raised.
@@ -98,7 +101,7 @@ def run_sync(
         run = _start(connection_id, cause, by, kind, clock.now())
         if run is None:
             return None
-        problem = _carry_out(run, clock)
+        problem = _carry_out(run, clock, first)
         _end(run, problem, clock)
     if problem is not None and problem.entry.next is Next.RECONNECT:
         lost.send_notices(clock.now())
@@ -158,11 +161,13 @@ def abandon(connection: Connection, now: datetime) -> int:
     return left.update(state=Run.State.ABANDONED, ended_at=now, error_code="stopped")
 
 
-def _carry_out(run: Run, clock: Clock) -> Problem | None:
+def _carry_out(run: Run, clock: Clock, first: Callable[[Pull], None] | None) -> Problem | None:
     """Read, then send; what went wrong, if anything."""
     try:
         with calls.client_for(run, clock) as client:
             pull = Pull(run, client, clock)
+            if first is not None:
+                first(pull)
             pull.everything_due()
             Push(run, client, clock, pull).everything_waiting()
     except Problem as problem:
