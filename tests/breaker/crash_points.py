@@ -3,6 +3,9 @@
     for n in 1, 2, 3 …:  scenario, death at its n-th point ─▶ new process ─▶ until quiet ─▶ judge
                          until a run ends without reaching the n-th point
 
+Two deaths between which nothing was committed and no call left leave the same state behind. The
+everyday run judges the recovery from each such state once, the full run each time.
+
 A point is: a statement of the database about to be executed (savepoints and their releases,
 which are our commits, among them), a call about to leave, an answer that has just come.
 """
@@ -13,21 +16,20 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from django.db import connection as database
+from tests.breaker.checkers import judge
 from tests.breaker.scenarios import Scenario
-from tests.breaker.stage import Points, Stage, many_books, small_books, stage_of
+from tests.breaker.stage import Points, Stage, stage_of
 from tests.sync.hands import Crash
-from tests.sync.moments import judge
 
 from justpayme.accounts.models import Membership
-from justpayme.sync.models import Run
+from justpayme.sync.models import Connection, Run
 
 Back = Callable[[], None]
 
 
 def arranged(alice: Membership, scenario: Scenario) -> Iterator[tuple[Stage, Back]]:
     """The stage as the scenario begins, and the way back there."""
-    fill = many_books(scenario.invoices) if scenario.invoices else small_books
-    with stage_of(alice, fill) as stage:
+    with stage_of(alice, scenario.invoices) as stage:
         scenario.arrange(stage)
         with stage.marked() as back:
             yield stage, back
@@ -35,11 +37,10 @@ def arranged(alice: Membership, scenario: Scenario) -> Iterator[tuple[Stage, Bac
 
 def through(stage: Stage, points: Points, work: Callable[[], None]) -> bool:
     """Work, and die where the points say; whether that came about."""
-    stage.line.before = lambda request: points.step(f"send {request.method} {request.url.path}")
-    stage.line.after = lambda request: points.step(f"answer {request.url.path}")
+    stage.line.before, stage.line.after = points.send, points.answer
     with suppress(Crash), database.execute_wrapper(points.statement):
         work()
-    stage.line.before = stage.line.after = lambda request: None
+    stage.line.silence()
     return points.dead
 
 
@@ -49,22 +50,29 @@ def settles(stage: Stage, scenario: Scenario) -> None:
     scenario.press(stage)
     stage.recover()
     assert not Run.objects.filter(error_code="internal").exists(), "an error nobody had thought of"
-    if scenario.ends_connected:
-        judge(stage.xero, stage.connection)
+    found = judge(stage.xero, list(Connection.objects.all()))
+    assert not found, [str(finding) for finding in found]
     scenario.check(stage)
 
 
 def restart(stage: Stage) -> None:
     """The process was replaced; that takes a second."""
     stage.process_died()
+    stage.notice()
     stage.xero.clock.advance(1)
 
 
-def dies(stage: Stage, back: Back, scenario: Scenario, at: int) -> bool:
-    """One try with a death at this point; False if the scenario has no such point."""
+def dies(stage: Stage, back: Back, scenario: Scenario, at: int, judged: set[int]) -> bool:
+    """One try with a death at this point; False if the scenario has no such point.
+
+    `judged`: states that earlier deaths left behind, whose recovery need not be judged again.
+    """
     back()
     points = Points(at)
     died = through(stage, points, lambda: scenario.attack(stage))
+    if died and points.state in judged:
+        return True
+    judged.add(points.state)
     try:
         settles(stage, scenario)
     except Exception as error:

@@ -14,9 +14,9 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from random import Random
 from typing import Any
 from unittest import mock
 from urllib.parse import parse_qs, urlsplit
@@ -27,20 +27,20 @@ from django.db import connections as databases
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import override_settings
-from tests.fixtures.xero import NOW, Xero
+from tests.breaker import world as small
+from tests.breaker.world import World, new_process
 from tests.sync.hands import Crash
-from tests.sync.moments import new_process
 
 from justpayme.accounts.models import Membership
 from justpayme.sync import ending, jobs, lost, runs
 from justpayme.sync.models import IN_FLIGHT, Connection, OutboxItem, Run
 from xero_sandbox import Store
 from xero_sandbox.model import Invoice
-from xero_sandbox.seed import Books, uk_organisation
 from xero_sandbox.store import Ledger, Table
 
 State = OutboxItem.State
-BUYERS = ("O'Brien & Söhne GmbH", "שלום קפה בע״מ", "=SUM of Parts; DROP TABLE x; --", "Zoë 🎈")
+SEED = 1
+"""Of a world whose first invoices are all in pounds."""
 STORIES = ("open", "open", "part", "open", "paid", "part-credit", "open")
 """One sales invoice each."""
 ROUNDS = 60
@@ -51,34 +51,15 @@ LONGEST_JUMP = timedelta(hours=25)
 # --- Xero's books ------------------------------------------------------------------------------
 
 
-def small_books(store: Store) -> None:
-    """A UK company with one sales invoice for each of the stories, in pounds, and one purchase."""
-    random = Random(7)
-    books = Books(uk_organisation(random, NOW), random, NOW)
-    buyers = [books.contact(name) for name in BUYERS]
-    for index, story in enumerate(STORIES):
-        books.count += books.count % 11 == 4  # the next one would be in euros
-        books.sale(buyers[index % len(buyers)], story, 40 + index)
-    books.purchase(books.contact("PowerDirect"), 0)
-    store.add_organisation(books.organisation, books.records())
-
-
-def many_books(count: int) -> Callable[[Store], None]:
-    """The same, with so many open sales invoices."""
-
-    def fill(store: Store) -> None:
-        random = Random(9)
-        books = Books(uk_organisation(random, NOW), random, NOW)
-        buyers = [books.contact(name) for name in BUYERS]
-        while len(books.documents) < count:
-            books.count += books.count % 11 == 4
-            books.sale(buyers[books.count % len(buyers)], "open", 40)
-        store.add_organisation(books.organisation, books.records())
-
-    return fill
+def books(sales: int = 0) -> World:
+    """A UK company with one sales invoice for each of the stories, in pounds; or with so many
+    open ones, some in euros."""
+    with mock.patch.object(small, "STORIES", ("open",) if sales else STORIES):
+        return World(SEED, sales=sales or len(STORIES))
 
 
 _SHELVES = ("connections", "codes", "refresh_tokens", "settings", "answers")
+_NOTES = ("calls", "marks", "typed", "received", "secrets", "versions")
 _INDEXES = ("notes_of", "numbers", "invoices_of", "payments_of", "credits_of")
 
 
@@ -115,10 +96,9 @@ def copy_ledger(ledger: Ledger) -> Ledger:
 # --- the wire ----------------------------------------------------------------------------------
 
 Hook = Callable[[httpx2.Request], None]
-Change = Callable[[httpx2.Request, httpx2.Response], httpx2.Response]
 
 
-class _Stream(httpx2.SyncByteStream):
+class Stream(httpx2.SyncByteStream):
     """An answer's bytes; a connection that breaks looks as it does through a socket."""
 
     def __init__(self, inner: Any, request: httpx2.Request) -> None:
@@ -131,24 +111,38 @@ class _Stream(httpx2.SyncByteStream):
             raise httpx2.ReadError(str(error), request=self.request) from error
 
 
-class Line(httpx2.BaseTransport):
-    """The way to the local Xero; `asked` is every call that set out on it, as (method, path)."""
+class Socket(httpx2.BaseTransport):
+    """The local Xero, with broken connections that look like broken connections."""
 
     def __init__(self, app: Any) -> None:
         self.inner = httpx2.WSGITransport(app=app)
-        self.before: Hook = lambda request: None
-        self.after: Hook = lambda request: None
-        self.asked: list[tuple[str, str]] = []
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        self.before(request)
-        self.asked.append((request.method, request.url.path))
         try:
             answer = self.inner.handle_request(request)
         except ConnectionResetError as error:
             raise httpx2.ReadError(str(error), request=request) from error
+        answer.stream = Stream(answer.stream, request)
+        return answer
+
+
+class Line(httpx2.BaseTransport):
+    """The way to the local Xero, with somebody listening `before` a call leaves and `after` its
+    answer has come."""
+
+    def __init__(self, inner: httpx2.BaseTransport) -> None:
+        self.inner = inner
+        self.silence()
+
+    def silence(self) -> None:
+        """Nobody listens."""
+        self.before: Hook = lambda request: None
+        self.after: Hook = lambda request: None
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        self.before(request)
+        answer = self.inner.handle_request(request)
         self.after(request)
-        answer.stream = _Stream(answer.stream, request)
         return answer
 
 
@@ -159,13 +153,18 @@ class Points:
     """Counts what a process does, and lets it die before its `at`-th step.
 
     A dead process does nothing more, but what it had not committed goes back. `seen` names the
-    steps: statements, and each call as it is about to leave and as its answer has come.
+    steps: statements, and each call as it is about to leave and as its answer has come. `state`
+    counts what will outlive the process: commits of changes, and calls that have left. A scenario
+    always goes the same way, so two deaths in one state leave the same behind.
     """
 
     def __init__(self, at: int = 0) -> None:
         self.at = at
         self.seen: list[str] = []
         self.dead = False
+        self.state = 0
+        self._depth = 0
+        self._dirty = False
 
     def step(self, what: str) -> None:
         """One more step is about to be taken."""
@@ -176,16 +175,36 @@ class Points:
             self.dead = True
             raise Crash
 
+    def send(self, request: httpx2.Request) -> None:
+        """A call is about to leave."""
+        self.step(f"send {request.method} {request.url.path}")
+        self.state += 1
+
+    def answer(self, request: httpx2.Request) -> None:
+        """Its answer has come."""
+        self.step(f"answer {request.url.path}")
+
     def statement(self, execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
         """For `execute_wrapper`. A process that dies while it rolls back has rolled back."""
         text = str(sql)
         if not text.startswith("ROLLBACK TO"):
             self.step(text)
-            return execute(sql, params, many, context)
         answer = execute(sql, params, many, context)
-        if not self.dead:
+        if text.startswith("ROLLBACK TO") and not self.dead:
             self.step(text)
+        self._count(text)
         return answer
+
+    def _count(self, text: str) -> None:
+        """A change outlives us once no savepoint is open around it."""
+        if text.startswith("SAVEPOINT"):
+            self._depth += 1
+        elif text.startswith("RELEASE"):
+            self._depth -= 1
+        elif not text.startswith("SELECT") or "procrastinate" in text:
+            self._dirty = True
+        if self._dirty and not self._depth:
+            self.state, self._dirty = self.state + 1, False
 
 
 # --- sessions that hold locks ------------------------------------------------------------------
@@ -240,7 +259,7 @@ class Sessions:
 class Stage:
     """Both books, the people, and the process that works between them."""
 
-    xero: Xero
+    xero: World
     line: Line
     alice: Membership
     sessions: Sessions
@@ -259,7 +278,21 @@ class Stage:
 
     def run(self, cause: Run.Cause = Run.Cause.SCHEDULE) -> Run | None:
         """What the job does."""
-        return runs.run_sync(self.connection.pk, cause=cause, clock=self.xero.clock)
+        return self._job(self.connection.pk, cause)
+
+    def _job(self, pk: int, cause: Run.Cause) -> Run | None:
+        self.notice()
+        with mock.patch.object(self.xero, "working_for", return_value=pk):
+            return runs.run_sync(pk, cause=cause, clock=self.xero.clock)
+
+    def notice(self) -> None:
+        """Write down what has been committed that calls must respect from here on."""
+        rows = Connection.objects.all()
+        for pk, state, way in rows.values_list("pk", "state", "direction"):
+            for what, of in ((state, ("live", "disconnected")), (way, ("one", "two"))):
+                said = [m.what for m in self.xero.marks if m.connection == pk and m.what in of]
+                if what in of and said[-1:] != [what]:
+                    self.xero.mark(pk, what)
 
     def consent(self, address: str) -> dict[str, str]:
         """Say yes at Xero to the one organisation there; the query that the browser brings back."""
@@ -273,8 +306,7 @@ class Stage:
     def sale(self, story: str, nth: int = 0) -> Invoice:
         """The n-th sales invoice of a story, as Xero has it."""
         index = [i for i, name in enumerate(STORIES) if name == story][nth]
-        rows = sorted(self.xero.ledger().invoices.rows.values(), key=lambda i: i.number)
-        return [i for i in rows if i.type == "ACCREC"][index]
+        return self.xero.sales()[index]
 
     # --- going back ----------------------------------------------------------------------------
 
@@ -282,24 +314,28 @@ class Stage:
     def marked(self) -> Iterator[Callable[[], None]]:
         """From here; the function that is given goes back here, as often as it is called."""
         store, now = self.xero.app.store, self.now
-        kept, memory = copy_store(store), dict(self.memory)
+        kept, memory, told = copy_store(store), dict(self.memory), self._remembered()
         mark = transaction.savepoint()
 
         def back() -> None:
             self.process_died()
-            self.line.before = self.line.after = lambda request: None
+            self.line.silence()
             database.needs_rollback = False
             transaction.savepoint_rollback(mark)
             self._heal()
             self.xero.frozen.advance((now - self.now).total_seconds())
             put_back(store, kept)
             self.memory = dict(memory)
-            self.line.asked.clear()
+            vars(self.xero).update({name: copy(value) for name, value in told.items()})
 
         try:
             yield back
         finally:
             back()
+
+    def _remembered(self) -> dict[str, Any]:
+        """What the world noted until now."""
+        return {name: copy(getattr(self.xero, name)) for name in _NOTES}
 
     def _heal(self) -> None:
         app = self.xero.app
@@ -337,7 +373,7 @@ class Stage:
         with mock.patch.object(jobs, "defer", lambda pk, cause, by: rung.append((pk, cause))):
             jobs.start_due(self.now)
         for pk, cause in rung:
-            runs.run_sync(pk, cause=cause, clock=self.xero.clock)
+            self._job(pk, cause)
 
     def _is_quiet(self, since: datetime) -> bool:
         if any(landing.status == 0 for landing in self.xero.app.late.all()):
@@ -378,20 +414,15 @@ def _looked(row: Connection, since: datetime) -> bool:
 
 
 @contextmanager
-def stage_of(alice: Membership, fill: Callable[[Store], None] = small_books) -> Iterator[Stage]:
-    """A stage with these books in Xero and nothing connected."""
-    store = Store()
-    fill(store)
-    xero = Xero(store)
-    line = Line(xero.app)
-    xero.transport = line  # type: ignore[assignment]
+def stage_of(alice: Membership, sales: int = 0) -> Iterator[Stage]:
+    """A stage with the small books in Xero, or so many open invoices, and nothing connected."""
+    xero = books(sales)
+    xero.tap.inner = Socket(xero.app)
     xero.app.sleep = xero.clock.sleep
-    sessions = Sessions()
-    addresses = dict.fromkeys(
-        ("XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL"), "http://xero.test"
-    )
+    line, sessions = Line(xero.tap), Sessions()
+    addresses = ("XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL")
     with (
-        override_settings(XERO_TRANSPORT=line, **addresses),
+        override_settings(XERO_TRANSPORT=line, **dict.fromkeys(addresses, "http://xero.test")),
         mock.patch.object(databases, "create_connection", sessions.create),
     ):
         logging.disable()  # thousands of runs tell the same story
