@@ -116,8 +116,13 @@ def serve(server: BaseWSGIServer, store: Store, address: str, ready_file: Path |
 
 
 def subscribe(sandbox: Sandbox, options: argparse.Namespace) -> None:
-    """Send intent to receive to the address of the command line."""
-    sandbox.webhooks.subscribe({"url": options.webhook_url, "key": options.webhook_key})
+    """Send intent to receive to the address of the command line until it is answered rightly:
+    who listens there may start later than we do."""
+    wanted = {"url": options.webhook_url, "key": options.webhook_key}
+    while True:
+        time.sleep(1)
+        if sandbox.webhooks.subscribe(wanted).state == "ok":
+            return
 
 
 def deliver_for_ever(sandbox: Sandbox) -> None:
@@ -159,7 +164,7 @@ def main(argv: list[str] | None = None) -> int:
         open_questions=open_questions,
     )
     if options.webhook_url:
-        threading.Timer(1, subscribe, (sandbox, options)).start()
+        threading.Thread(target=subscribe, args=(sandbox, options), daemon=True).start()
     threading.Thread(target=deliver_for_ever, args=(sandbox,), daemon=True).start()
     server = make_server(host, options.port, sandbox, threaded=True, request_handler=QuietHandler)
     shown = f"[{host}]" if ":" in host else host

@@ -317,6 +317,7 @@ _MOMENTS = (
     "disconnected_at",
     "imported_at",
     "checked_at",
+    "told_at",
     "next_due_at",
     "defaults_set_at",
 )

@@ -633,6 +633,7 @@ class OrganisationOut(Schema):
     disconnected_at: Time | None
     imported_at: Time | None
     checked_at: Time | None
+    told_at: Time | None = Field(description="When Xero last told us of a change by itself.")
     next_due_at: Time | None
     error_code: str | None
     error: str | None

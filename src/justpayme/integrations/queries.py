@@ -34,7 +34,7 @@ ITEM_FILTERS: dict[str, tuple[ItemState, ...]] = {
 
 def connections(business: Business) -> QuerySet[Connection]:
     """The organisations that were ever chosen."""
-    return business.connections.exclude(state=State.OFFERED).select_related("business")
+    return business.connections.exclude(state=State.OFFERED).select_related("business", "heard")
 
 
 def choosable(business: Business) -> QuerySet[Connection]:

@@ -69,6 +69,12 @@ def card(
     )
 
 
+def told(connection: Connection, now: datetime) -> Moment | None:
+    """When Xero last told us of a change in this organisation; None if it never did."""
+    at = connection.told_at
+    return moment(at, now, zone(connection.time_zone)) if at else None
+
+
 def way(connection: Connection) -> str:
     """Which way changes go: "Bidirectional · payments go to Xero"."""
     if not connection.is_in_use:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+from django.conf import settings as django_settings
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -314,6 +315,8 @@ def organisation_page(
         ),
         "connection": connection,
         "form": form or SettingsForm(initial=values),
+        "told": shown.told(connection, now),
+        "may_tell": bool(django_settings.XERO_WEBHOOK_KEYS),
         "runs": _shown_runs(request, connection, queries.runs(connection, limit=RUNS_SHOWN)),
         "defaults": shown_defaults(connection),
         "may_write": actions.may_write(connection),

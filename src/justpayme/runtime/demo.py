@@ -212,6 +212,7 @@ class Demo:
             data=self.home / "sandbox.sqlite",
             identity=(self.config.xero_client_id, self.config.xero_client_secret),
             redirect_uri=self.config.redirect_uri,
+            webhook=(self.config.webhook_address, self._keys()["webhook_key"]),
             ready_file=ready,
         )
         web = program("web", "--host", HOST, "--port", str(web_port))
@@ -265,8 +266,8 @@ class Demo:
             f"\n  JustPayMe    {self.config.base_url}"
             f"\n  sign in as   {EMAIL}"
             f"\n  password     {self._keys()['password']}"
-            f"\n  local Xero   {self.config.xero_api_url}/  (change an invoice there, then "
-            f"press Sync now)"
+            f"\n  local Xero   {self.config.xero_api_url}/  (change an invoice there: its "
+            f"bill follows in seconds)"
             f"\n  mail         {self.home / 'mail'}"
             f"\n  commands     (. {shlex.quote(str(self.home / SETTINGS))}; ./justpayme verify)"
             f"\n\nKeeping in step; Ctrl-C stops everything."

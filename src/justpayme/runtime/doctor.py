@@ -70,6 +70,17 @@ def _xero(config: Config, wrong: set[str]) -> Iterator[Finding]:
     if "JUSTPAYME_BASE_URL" not in wrong:
         text = f"register exactly this at Xero: {config.redirect_uri}"
         yield Finding("redirect address", True, text)
+        yield Finding("webhooks", True, _webhooks(config))
+
+
+def _webhooks(config: Config) -> str:
+    if not config.xero_webhook_keys:
+        return "no XERO_WEBHOOK_KEY: changes in Xero are seen on schedule and by Sync now"
+    strict = config.xero_login_url == DEFAULT_XERO_LOGIN_URL
+    if strict and not config.https:
+        return "XERO_WEBHOOK_KEY is set, but Xero sends webhooks to https addresses only"
+    several = ", signed with either of two keys" if len(config.xero_webhook_keys) > 1 else ""
+    return f"give exactly this to Xero: {config.webhook_address}{several}"
 
 
 def _xero_hosts(hosts: tuple[str, ...], real: tuple[str, ...]) -> Finding:

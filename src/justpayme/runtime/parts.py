@@ -83,9 +83,11 @@ def sandbox_command(
     data: Path,
     identity: tuple[str, str],
     redirect_uri: str,
+    webhook: tuple[str, str] | None = None,
     ready_file: Path | None = None,
 ) -> list[str]:
-    """The command line of the local Xero; `identity` is client id and secret."""
+    """The command line of the local Xero; `identity` is client id and secret, `webhook` the
+    address that hears of changes and the key that signs them."""
     words = {
         "--host": "127.0.0.1",
         "--port": str(port),
@@ -94,6 +96,8 @@ def sandbox_command(
         "--client-secret": identity[1],
         "--redirect-uri": redirect_uri,
     }
+    if webhook:
+        words |= {"--webhook-url": webhook[0], "--webhook-key": webhook[1]}
     if ready_file:
         words["--ready-file"] = str(ready_file)
     flags = [word for pair in words.items() for word in pair]

@@ -158,6 +158,12 @@ class Connection(models.Model):
         return self.is_live and self.direction == self.Direction.TWO
 
     @property
+    def told_at(self) -> datetime | None:
+        """When Xero last told us of a change by webhook; None if it never did."""
+        heard: Heard | None = getattr(self, "heard", None)
+        return heard.last_at if heard else None
+
+    @property
     def lock_date(self) -> date | None:
         """The last day that is locked in Xero, in the organisation's calendar."""
         return max(filter(None, (self.period_lock_date, self.year_lock_date)), default=None)
@@ -314,7 +320,7 @@ class Run(models.Model):
         COMMAND = "command", "Command"
         CONNECT = "connect", "Connected"
         EDIT = "edit", "A change here"
-        WEBHOOK = "webhook", "Xero told us"
+        WEBHOOK = "webhook", "Told by Xero"
 
     class State(models.TextChoices):
         RUNNING = "running", "Running"

@@ -5,12 +5,14 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from justpayme.runtime.command import Command, CommandError
+from justpayme.runtime.config import is_loopback
 from justpayme.runtime.parts import port_number, sandbox_command, usable_config
 from justpayme.runtime.supervisor import port_is_free
 
 DEFAULT_PORT = 8100
 CLIENT_ID = "JUSTPAYME-SANDBOX-CLIENT"
 CLIENT_SECRET = "justpayme-sandbox-secret"  # noqa: S105 - a public value of a local fake
+WEBHOOK_KEY = "justpayme-sandbox-webhook-key"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -25,10 +27,12 @@ def run(arguments: Namespace) -> int:
         raise CommandError(f"Port {arguments.port} is taken. Choose another with --port.")
     address = f"http://127.0.0.1:{arguments.port}"
     identity = (config.xero_client_id or CLIENT_ID, config.xero_client_secret or CLIENT_SECRET)
+    webhook_key = next(iter(config.xero_webhook_keys), WEBHOOK_KEY)
     print(f"The sandbox is at {address}. To use it, start `serve` with:", file=sys.stderr)
     for name, value in (
         ("XERO_CLIENT_ID", identity[0]),
         ("XERO_CLIENT_SECRET", identity[1]),
+        ("XERO_WEBHOOK_KEY", webhook_key),
         ("XERO_LOGIN_URL", address),
         ("XERO_IDENTITY_URL", address),
         ("XERO_API_URL", address),
@@ -39,6 +43,8 @@ def run(arguments: Namespace) -> int:
         data=config.home / "sandbox.sqlite",
         identity=identity,
         redirect_uri=config.redirect_uri,
+        # A local Xero tells nobody but this machine of changes.
+        webhook=(config.webhook_address, webhook_key) if is_loopback(config.hostname) else None,
     )
     os.execv(command[0], command)  # noqa: S606
     return 0

@@ -43,7 +43,7 @@ class Migration(migrations.Migration):
                     ("command", "Command"),
                     ("connect", "Connected"),
                     ("edit", "A change here"),
-                    ("webhook", "Xero told us"),
+                    ("webhook", "Told by Xero"),
                 ],
                 max_length=8,
             ),
