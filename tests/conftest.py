@@ -18,6 +18,7 @@ from justpayme.runtime.postgres import Server, find_binaries
 pytest_plugins = [
     "tests.fixtures.browser",
     "tests.fixtures.cast",
+    "tests.fixtures.clients",
     "tests.fixtures.emptying",
     "tests.fixtures.guard",
     "tests.fixtures.layers",
