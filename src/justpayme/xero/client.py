@@ -11,6 +11,7 @@ the first thing it does is to ask `may_write`, which refuses unless told otherwi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -53,6 +54,8 @@ _WRITE_TIMEOUT = httpx2.Timeout(LONGEST_WRITE - LEAVES_WITHIN, connect=5.0, writ
 IDS_PER_CALL = 40
 LONGEST_LIST = 1_800
 """Ids, and characters of them: the length of the address is the limit (xero-facts 11.10)."""
+
+_UNQUOTABLE = re.compile(r'["\\]')
 
 T = TypeVar("T")
 
@@ -190,7 +193,8 @@ class XeroClient:
         for some in _lists(listed):
             found += self._numbered(ACCREC, {"InvoiceNumbers": ",".join(some)})
         for number in wanted.keys() - set(listed) - {""}:
-            found += self._numbered(f"{ACCREC} AND InvoiceNumber=={quoted(number)}", {})
+            rows = self._numbered(f"{ACCREC} AND {like('InvoiceNumber', number)}", {})
+            found += (row for row in rows if _same(_Numbered.of(row), number))
         return tuple(found)
 
     def _numbered(self, where: str, numbers: Mapping[str, str]) -> tuple[msgspec.Raw, ...]:
@@ -208,11 +212,12 @@ class XeroClient:
         found: list[wire.Contact] = []
         for number in dict.fromkeys(n for n in numbers if n):
             params = {
-                "where": f"ContactNumber=={quoted(number)}",
+                "where": like("ContactNumber", number),
                 "includeArchived": "true",
                 "order": "ContactID ASC",
             }
-            found += self._every(wire.Contacts, "Contacts", params)
+            rows: tuple[wire.Contact, ...] = self._every(wire.Contacts, "Contacts", params)
+            found += (row for row in rows if _same(row.contact_number, number))
         return tuple(found)
 
     # https://developer.xero.com/documentation/api/accounting/payments
@@ -442,11 +447,33 @@ class XeroClient:
         self.metered(1, size)
 
 
-def quoted(text: str) -> str:
-    """Text as a string of Xero's filter language. How Xero wants a quote or a backslash inside
-    one is not documented; a backslash before it is assumed (xero-facts 3.1)."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+def like(column: str, text: str) -> str:
+    """A condition in Xero's filter language that holds for a column with this text, and with
+    quotes or backslashes in it for a few others: whoever asks compares.
+
+    How Xero wants those two inside a text is not documented (xero-facts 3.1), so none is sent:
+    what stands between them must be in the column.
+    """
+    if not _UNQUOTABLE.search(text):
+        return f'{column}=="{text}"'
+    parts = [part for part in _UNQUOTABLE.split(text) if part]
+    return " AND ".join((f"{column}!=null", *(f'{column}.Contains("{p}")' for p in parts)))
+
+
+def _same(found: str | None, wanted: str) -> bool:
+    """Xero compares without letter case, and trims."""
+    return (found or "").strip().casefold() == wanted.strip().casefold()
+
+
+class _Numbered(wire.Struct, frozen=True, kw_only=True):
+    """An invoice, as far as its number."""
+
+    invoice_number: str | None = None
+
+    @classmethod
+    def of(cls, row: msgspec.Raw) -> str | None:
+        """The number of a row."""
+        return wire.decode(cls, row).invoice_number
 
 
 def guid(text: str) -> str:
