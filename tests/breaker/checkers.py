@@ -103,7 +103,7 @@ def _shown(world: World, connection: Connection) -> dict[str, wire.Invoice]:
     with httpx2.Client(transport=world.tap.inner, base_url="http://xero.test") as http:
         answer = http.get(
             f"/sandbox/books/{connection.tenant_id}/Invoices",
-            params={"page": "1", "pageSize": "1000"},
+            params={"page": "1", "pageSize": "1000", "unitdp": "4"},
         )
     raws = wire.decode(wire.Invoices, answer.content).items
     found = [wire.decode(wire.Invoice, raw) for raw in raws]
