@@ -23,14 +23,41 @@ SECOND = timedelta(seconds=1)
 
 
 def test_audit_is_wanted_once_a_day() -> None:
-    assert wants_audit(None, NOW)
-    assert wants_audit(NOW - AUDIT_EVERY, NOW)
-    assert not wants_audit(NOW - AUDIT_EVERY + SECOND, NOW)
+    assert wants_audit(None, NOW, 15)
+    assert wants_audit(NOW - AUDIT_EVERY, NOW, 15)
+    nearer = timedelta(minutes=7.5)
+    assert wants_audit(NOW - AUDIT_EVERY + nearer, NOW, 15)
+    assert not wants_audit(NOW - AUDIT_EVERY + nearer + SECOND, NOW, 15)
+
+
+def test_an_audit_that_a_wrong_clock_dated_is_no_audit() -> None:
+    """I-43."""
+    assert wants_audit(NOW + SECOND, NOW, 15)
+    assert not wants_audit(NOW, NOW, 15)
 
 
 @pytest.mark.parametrize("minutes", INTERVALS)
 def test_success_leads_to_the_next_interval(minutes: int) -> None:
-    assert after_success(NOW, minutes) == NOW + timedelta(minutes=minutes)
+    assert after_success(NOW, minutes, NOW) == NOW + timedelta(minutes=minutes)
+
+
+@given(
+    st.sampled_from(INTERVALS),
+    st.integers(-(10**7), 10**9),
+    st.lists(st.integers(0, 50_000), min_size=1, max_size=20),
+)
+def test_late_starts_and_long_syncs_do_not_push_the_schedule_on(
+    minutes: int, anchored: int, taken: list[int]
+) -> None:
+    """Every due moment is one of the grid, the next one after the end; none before it is left
+    out unless a sync lasted past it."""
+    anchor, step = NOW - timedelta(seconds=anchored), timedelta(minutes=minutes)
+    now = NOW
+    for milliseconds in taken:
+        due = after_success(now, minutes, anchor)
+        assert (due - anchor) % step == timedelta()
+        assert now < due <= now + step
+        now = due + timedelta(milliseconds=milliseconds)
 
 
 def test_intervals_reach_from_five_minutes_to_a_day() -> None:

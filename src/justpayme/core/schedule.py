@@ -20,14 +20,24 @@ MIN_VOIDS = 10
 """A run that would void more than one in five open bills, and at least ten, stops (I-11)."""
 
 
-def wants_audit(audited_at: datetime | None, now: datetime) -> bool:
-    """Is the daily full read due? The first import counts as one."""
-    return audited_at is None or now - audited_at >= AUDIT_EVERY
+def wants_audit(audited_at: datetime | None, now: datetime, interval_minutes: int) -> bool:
+    """Is the daily full read due? The first import counts as one.
+
+    The sync that comes nearest to a day after the last one: if it had to be a whole day, each
+    would come one sync later than the one before. An audit in the future was dated by a clock
+    that was wrong (I-43).
+    """
+    if audited_at is None or audited_at > now:
+        return True
+    return now - audited_at >= AUDIT_EVERY - timedelta(minutes=interval_minutes) / 2
 
 
-def after_success(now: datetime, interval_minutes: int) -> datetime:
-    """When the next scheduled sync starts."""
-    return now + timedelta(minutes=interval_minutes)
+def after_success(now: datetime, interval_minutes: int, anchor: datetime) -> datetime:
+    """When the next scheduled sync starts: on a grid that begins at `anchor`, so that however
+    long syncs and their starts take, an hour has as many as it should. Instants, so no day of
+    any calendar has more or fewer (F14)."""
+    step = timedelta(minutes=interval_minutes)
+    return anchor + ((now - anchor) // step + 1) * step
 
 
 def after_problem(

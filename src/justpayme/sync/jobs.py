@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from django.db import connections as databases
-from django.db.models import Q
+from django.db.models import DateTimeField, ExpressionWrapper, F, Q, Value
 from procrastinate.contrib.django import app
 
 from justpayme.accounts.models import User
@@ -89,11 +89,17 @@ def sync_organisation(connection_id: int, cause: str, by: int | None = None) -> 
 
 
 def start_due(now: datetime) -> int:
-    """One job for each organisation whose time has come; how many."""
+    """One job for each organisation whose time has come; how many.
+
+    A time further off than the interval can only come from a clock that was ahead then: it has
+    come, too (I-43). What Xero told us to wait for is `blocked_until`.
+    """
+    interval = F("interval_minutes") * Value(timedelta(minutes=2))
     due = Connection.objects.filter(
         Q(blocked_until__isnull=True) | Q(blocked_until__lte=now),
+        Q(next_due_at__lte=now)
+        | Q(next_due_at__gt=ExpressionWrapper(now + interval, output_field=DateTimeField())),
         state=Connection.State.LIVE,
-        next_due_at__lte=now,
     )
     ids = list(due.values_list("pk", flat=True))
     for pk in ids:

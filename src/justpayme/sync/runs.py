@@ -150,7 +150,7 @@ def _kind(connection: Connection, cause: Run.Cause, now: datetime) -> Run.Kind:
         return Run.Kind.IMPORT
     if cause in _PART_OF and not connection.failures:
         return _PART_OF[cause]
-    if schedule.wants_audit(connection.audited_at, now):
+    if schedule.wants_audit(connection.audited_at, now, connection.interval_minutes):
         return Run.Kind.AUDIT
     return Run.Kind.INCREMENT
 
@@ -230,7 +230,8 @@ def _outcome(problem: Problem | None, now: datetime) -> dict[str, Any]:
 def _after_success(run: Run, connection: Connection, now: datetime) -> dict[str, Any]:
     if run.kind in PARTS:
         return {}
-    due = schedule.after_success(now, connection.interval_minutes)
+    anchor = connection.connected_at or run.started_at
+    due = schedule.after_success(now, connection.interval_minutes, anchor)
     changes: dict[str, Any] = {
         "checked_at": run.started_at,
         "next_due_at": connection.next_due_at or due,
