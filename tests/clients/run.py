@@ -9,6 +9,7 @@ failed.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import json
 import os
@@ -58,11 +59,14 @@ def locks(client: str) -> tuple[Path, Path]:
 def python_of(client: str) -> Path:
     """The client's interpreter; its environment is made first where its locks are new."""
     place = home() / client
-    marker, wanted = place / "locks.sha256", fingerprint(client)
-    if not marker.exists() or marker.read_text() != wanted:
-        shutil.rmtree(place, ignore_errors=True)
-        make(place, client)
-        marker.write_text(wanted)
+    home().mkdir(parents=True, exist_ok=True)
+    with (home() / f"{client}.lock").open("w") as only_one:
+        fcntl.flock(only_one, fcntl.LOCK_EX)
+        marker, wanted = place / "locks.sha256", fingerprint(client)
+        if not marker.exists() or marker.read_text() != wanted:
+            shutil.rmtree(place, ignore_errors=True)
+            make(place, client)
+            marker.write_text(wanted)
     return place / "bin" / "python"
 
 
@@ -74,10 +78,13 @@ def fingerprint(client: str) -> str:
 
 def make(place: Path, client: str) -> None:
     """A new environment. Sources are built without isolation: what builds them is pinned too."""
-    subprocess.run([sys.executable, "-m", "venv", place], check=True)
-    pip = [place / "bin" / "python", "-m", "pip", "install", "--quiet", "--require-hashes"]
-    for lock in locks(client):
-        subprocess.run([*pip, "--no-build-isolation", "-r", lock], check=True)
+    install = ("-m", "pip", "install", "--quiet", "--require-hashes", "--no-build-isolation")
+    commands = [[sys.executable, "-m", "venv", place]]
+    commands += [[place / "bin" / "python", *install, "-r", lock] for lock in locks(client)]
+    for command in commands:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Broken(f"The environment of {client} could not be made:\n{done.stderr[-4_000:]}")
 
 
 @contextmanager

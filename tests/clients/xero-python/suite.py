@@ -31,7 +31,6 @@ from xero_python.accounting import (
 from xero_python.api_client import ApiClient
 from xero_python.api_client.configuration import Configuration
 from xero_python.api_client.oauth2 import OAuth2Token, TokenApi
-from xero_python.api_client.serializer import serialize
 from xero_python.exceptions import (
     AccountingBadRequestException,
     HTTPStatusException,
@@ -59,12 +58,6 @@ UK = TENANTS["Demo Company (UK)"]
 BIG = next(tenant for name, tenant in TENANTS.items() if name.startswith("Big"))
 made: dict[str, str] = {}
 """Ids of what earlier checks made."""
-
-
-def plain(model: Any) -> Json:
-    """A model as the JSON it came from, for what the SDK understood of it."""
-    row: Json = serialize(model)
-    return row
 
 
 def shown(invoice: Invoice) -> Json:
