@@ -14,8 +14,12 @@ from tests.core.simulated_xero import PAGE_SIZE, START, Row, SimulatedXero
 from justpayme.core import cursor
 from justpayme.core.cursor import OVERLAP, Answer, Position
 
-SEEDS = int(os.environ.get("JUSTPAYME_SEEDS", "400"))
-"""Lives of an organisation per test; a full run sets ten thousand."""
+LIVES = int(os.environ.get("JUSTPAYME_LIVES", "10000"))
+"""Lives of an organisation per run; a full run sets two hundred thousand."""
+PARTS = 4
+"""Tests that they are divided among, for as many processes as there are."""
+SEEDS = 400
+"""Lives where fewer will do."""
 MOST_CALLS = 500
 
 Book = dict[str, Row]
@@ -64,16 +68,19 @@ def lived(seed: int, lateness: float) -> tuple[SimulatedXero, Book, list[Positio
     return xero, book, positions
 
 
+@pytest.mark.layer("protocols")
 @pytest.mark.parametrize("lateness", [0.0, 4.0], ids=["at once", "shown up to 4 s late"])
-def test_nothing_is_lost_or_stale_after_a_quiet_cycle(lateness: float) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_nothing_is_lost_or_stale_after_a_quiet_cycle(
+    part: int, lateness: float, cases: Callable[[int], None]
+) -> None:
     """I-6, over many random lives of an organisation."""
+    seeds = range(part, LIVES // 2, PARTS)
     differing = [
-        seed
-        for seed in range(SEEDS)
-        for xero, book, _ in [lived(seed, lateness)]
-        if book != xero.rows
+        seed for seed in seeds for xero, book, _ in [lived(seed, lateness)] if book != xero.rows
     ]
     assert differing == []
+    cases(len(seeds))
 
 
 def test_finished_positions_never_go_backwards() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from operator import attrgetter
@@ -15,11 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.rules import CASES, NOTHING, Case, document
 from tests.generated import check_current
-from tests.strategies import EXAMPLES, bill, edited, histories, typed
+from tests.strategies import bill, edited, histories, typed
 
 from justpayme.core import merge as merging
 from justpayme.core.bill import FIELD_NAMES, OWNED_BY_XERO, UNITS, BillFields, Status
 from justpayme.core.merge import Merge, changes, merge
+
+MERGES = int(os.environ.get("JUSTPAYME_MERGES", "1000000"))
+"""Merges of random versions per run; a full run sets ten million."""
+PARTS = 8
+"""Tests that they are divided among, for as many processes as there are."""
 
 AMOUNT, TAX = Decimal("77.70"), Decimal("7.07")
 """What Xero works out, unlike anything that was typed."""
@@ -179,15 +185,24 @@ def triples(seed: int, count: int) -> Iterator[tuple[BillFields, BillFields, Bil
                 yield base, one, other
 
 
-def test_laws_hold_for_many_random_versions() -> None:
+@pytest.mark.layer("planner")
+@pytest.mark.parametrize("seed", range(PARTS))
+def test_laws_hold_for_many_random_versions(seed: int, cases: Callable[[int], None]) -> None:
     """I-22, I-27, I-28, I-29, I-32."""
-    for base, ours, theirs in triples(seed=1, count=max(EXAMPLES, 20_000)):
+    tried = 0
+    for base, ours, theirs in triples(seed, MERGES // PARTS):
         check_both_ways(base, ours, theirs)
+        tried += 1
+    cases(tried)
 
 
-def test_one_directional_laws_hold_for_many_random_versions() -> None:
-    for base, ours, theirs in triples(seed=11, count=EXAMPLES // 5):
+@pytest.mark.layer("planner")
+def test_one_directional_laws_hold_for_many_random_versions(cases: Callable[[int], None]) -> None:
+    tried = 0
+    for base, ours, theirs in triples(1_000, MERGES // 50):
         check_one_way(base, ours, theirs)
+        tried += 1
+    cases(tried)
 
 
 @settings(max_examples=300, deadline=None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -123,9 +124,11 @@ def false_conflicts(*, rule: bool) -> int:
     return found
 
 
-def test_our_own_write_is_never_a_conflict() -> None:
+@pytest.mark.layer("protocols")
+def test_our_own_write_is_never_a_conflict(cases: Callable[[int], None]) -> None:
     """I-27, I-28, and I-2 at the end of each history."""
     assert false_conflicts(rule=True) == 0
+    cases(HISTORIES)
 
 
 def test_without_the_rule_there_are_many_false_conflicts() -> None:

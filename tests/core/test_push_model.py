@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from tests.core.planted_push import PLANTED
@@ -19,9 +20,15 @@ HISTORIES = int(os.environ.get("JUSTPAYME_HISTORIES", "50000"))
 """Histories per run; a full run sets a million."""
 
 
-def failing(count: int, made: type[Engine] = Engine) -> tuple[int, str] | None:
+PARTS = 4
+"""Tests that they are divided among, for as many processes as there are."""
+
+
+def failing(
+    count: int, made: type[Engine] = Engine, *, first: int = 0, step: int = 1
+) -> tuple[int, str] | None:
     """The first seed whose history breaks a promise, and how."""
-    for seed in range(count):
+    for seed in range(first, count, step):
         try:
             live(seed, made)
         except Wrong as wrong:
@@ -29,8 +36,13 @@ def failing(count: int, made: type[Engine] = Engine) -> tuple[int, str] | None:
     return None
 
 
-def test_each_operation_takes_effect_once_or_is_refused_in_every_history() -> None:
-    assert failing(HISTORIES) is None
+@pytest.mark.layer("protocols")
+@pytest.mark.parametrize("part", range(PARTS))
+def test_each_operation_takes_effect_once_or_is_refused_in_every_history(
+    part: int, cases: Callable[[int], None]
+) -> None:
+    assert failing(HISTORIES, first=part, step=PARTS) is None
+    cases(len(range(part, HISTORIES, PARTS)))
 
 
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda made: made.__name__)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from tests.fixtures.xero import Xero
 from tests.sync.hands import books, done, drift, failed, plain_open, undone
@@ -47,9 +49,10 @@ def harmless(path: str) -> set[str]:
     return HARMLESS | MEANS_NOTHING_THERE[path]
 
 
+@pytest.mark.layer("bad inputs")
 @pytest.mark.parametrize("path", ["Contacts", "Invoices", "Payments", "Organisation"])
 def test_an_answer_mangled_in_any_way_changes_no_bill(
-    xero: Xero, imported: Connection, path: str
+    xero: Xero, imported: Connection, path: str, cases: Callable[[int], None]
 ) -> None:
     """I-9, each kind on its own: in an increment that reads everything of this endpoint."""
     before = books()
@@ -61,6 +64,7 @@ def test_an_answer_mangled_in_any_way_changes_no_bill(
             check(mangle, path, run, before)
         xero.heal()
         xero.reset_log()
+        cases(1)
     imported.refresh_from_db()
     done(xero.sync(imported))
     assert drift(xero, imported) == []
@@ -84,8 +88,9 @@ def check(mangle: str, path: str, run: Run, before: dict[str, str]) -> None:
     assert books() == before, mangle
 
 
+@pytest.mark.layer("bad inputs")
 def test_a_first_import_fed_with_a_mangled_answer_imports_nothing_wrong(
-    xero: Xero, business: Business
+    xero: Xero, business: Business, cases: Callable[[int], None]
 ) -> None:
     """I-9 during the import: no bill at all, then everything once the answer is good again."""
     connection = xero.connect(business, "NZ")
@@ -96,6 +101,7 @@ def test_a_first_import_fed_with_a_mangled_answer_imports_nothing_wrong(
             check(mangle, "Invoices", xero.sync(connection), before)
         xero.heal()
         xero.reset_log()
+        cases(1)
     done(xero.sync(connection))
     assert drift(xero, connection) == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from random import Random
 
@@ -155,8 +156,9 @@ def test_many_pages_make_exactly_the_calls_of_the_formula(
     assert run.expected == len(invoices)
 
 
+@pytest.mark.layer("checkpoints")
 def test_a_crash_after_any_page_is_resumed_from_that_page(
-    xero: Xero, business: Business, small_pages: None, wire: Wire
+    xero: Xero, business: Business, small_pages: None, wire: Wire, cases: Callable[[int], None]
 ) -> None:
     """I-7: a new process goes on where the old one died; at most one page is read again."""
     connection = xero.connect(business, "NZ")
@@ -169,6 +171,7 @@ def test_a_crash_after_any_page_is_resumed_from_that_page(
             # Again: the page that died, the reference data, and one look at each endpoint done.
             assert len(wire.asked) <= whole + 1 + 4 + 2
             assert_imported_once(xero, connection)
+        cases(1)
 
 
 def die_after_call(xero: Xero, connection: Connection, wire: Wire, number: int) -> None:
@@ -191,8 +194,9 @@ def assert_imported_once(xero: Xero, connection: Connection) -> None:
     assert bills == Link.objects.count() == HistoryEntry.objects.count()
 
 
+@pytest.mark.layer("checkpoints")
 def test_a_crash_before_any_statement_leaves_whole_pages_only(
-    xero: Xero, business: Business, small_pages: None
+    xero: Xero, business: Business, small_pages: None, cases: Callable[[int], None]
 ) -> None:
     """I-1, I-7, F1: every bill has its lines and its link, and the cursor covers only rows that
     are there; then the next run completes. Every seventh statement of an import."""
@@ -206,10 +210,12 @@ def test_a_crash_before_any_statement_leaves_whole_pages_only(
                 xero.sync(connection)
             done(xero.sync(connection))
             assert_imported_once(xero, connection)
+        cases(1)
 
 
+@pytest.mark.layer("checkpoints")
 def test_a_crash_before_any_statement_of_a_page_with_changes(
-    xero: Xero, imported: Connection
+    xero: Xero, imported: Connection, cases: Callable[[int], None]
 ) -> None:
     """I-1: old version or new version of every bill, never a mix; every single statement."""
     paid, edited, voided = plain_open(xero)[:3]
@@ -222,6 +228,7 @@ def test_a_crash_before_any_statement_of_a_page_with_changes(
     for number in range(1, count[0] + 1):
         with undone():
             crash_and_look(xero, imported, number, set(old.values()))
+        cases(1)
 
 
 def crash_and_look(xero: Xero, connection: Connection, number: int, old: set[str]) -> None:

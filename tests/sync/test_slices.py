@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from datetime import date, timedelta
 
 import httpx2
@@ -126,8 +127,9 @@ def test_verify_and_the_audit_of_a_large_organisation_use_the_same_slices(
     assert drift(xero, connected) == []
 
 
+@pytest.mark.layer("checkpoints")
 def test_a_crash_in_a_slice_is_resumed_in_that_slice(
-    xero: Xero, connected: Connection, large: Wire
+    xero: Xero, connected: Connection, large: Wire, cases: Callable[[int], None]
 ) -> None:
     """I-7: after any call. No slice that was read is asked for again, however it is cut."""
     with undone():
@@ -146,6 +148,7 @@ def test_a_crash_in_a_slice_is_resumed_in_that_slice(
             assert len(large.asked) <= whole + 1 + 4 + 4 + 2
             assert drift(xero, connected) == []
             assert Bill.objects.count() == Link.objects.count() == HistoryEntry.objects.count()
+        cases(1)
 
 
 def die_after(wire: Wire, number: int) -> None:

@@ -17,10 +17,11 @@ FULL = {
     "JUSTPAYME_EXAMPLES": "1000000",
     "JUSTPAYME_HISTORIES": "1000000",
     "JUSTPAYME_OWN_WRITES": "200000",
-    "JUSTPAYME_SEEDS": "10000",
+    "JUSTPAYME_LIVES": "200000",
+    "JUSTPAYME_MERGES": "10000000",
 }
 """What a full run has more of: every point instead of some, and so many random cases of each
-kind (1,000,000 merges, and as many pushes)."""
+kind."""
 FULL_TIMEOUT = 3600
 """Seconds for one test of a full run."""
 
