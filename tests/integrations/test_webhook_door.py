@@ -11,8 +11,10 @@ from uuid import uuid4
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from tests.fixtures.webhooks import KEY, knock, listen
 from tests.fixtures.xero import Xero
+from tests.integrations.conftest import browser_of
 from tests.xero.forged import KEYS, forged, signed
 
 from justpayme.accounts.models import Business, User
@@ -212,3 +214,46 @@ def test_the_silence_of_xero_is_a_figure(live: Connection) -> None:
     assert "justpayme_webhook_silent_seconds" not in text().decode()
     tell(event(live.tenant_id))
     assert "justpayme_webhook_silent_seconds" in text().decode()
+
+
+# --- what people see ---------------------------------------------------------------------------
+
+SET_UP = "Xero can tell us of changes at once, and has not yet."
+WORKS = "Xero tells us of changes at once"
+
+
+def page(user: User, connection: Connection) -> str:
+    answer = browser_of(user).get(reverse("integrations:organisation", args=[connection.pk]))
+    assert answer.status_code == 200
+    return str(answer.content.decode())
+
+
+def test_the_page_says_when_the_last_word_came_to_everybody(
+    live: Connection, alice: User, vera: User
+) -> None:
+    tell(event(live.tenant_id))
+    for user in (alice, vera):
+        shown = page(user, live)
+        assert WORKS in shown
+        assert SET_UP not in shown
+
+
+def test_before_the_first_word_only_owners_read_how_it_is_set_up(
+    live: Connection, alice: User, vera: User, settings: Any
+) -> None:
+    assert SET_UP in page(alice, live)
+    assert SET_UP not in page(vera, live)
+    settings.XERO_WEBHOOK_KEYS = ()
+    assert SET_UP not in page(alice, live)
+    assert WORKS not in page(alice, live)
+
+
+def test_a_word_for_one_business_shows_in_no_other(live: Connection, charlie: User) -> None:
+    other = Connection.objects.create(
+        business=charlie.memberships.get().business,
+        tenant_id=uuid4(),
+        name="Charlie's",
+        state=Connection.State.LIVE,
+    )
+    tell(event(live.tenant_id))
+    assert WORKS not in page(charlie, other)

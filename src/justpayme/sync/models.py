@@ -311,7 +311,7 @@ class Run(models.Model):
         IMPORT = "import", "First import"
         INCREMENT = "increment", "Changes"
         AUDIT = "audit", "Full audit"
-        NAMED = "named", "What Xero named"
+        NAMED = "named", "Changes by name"
         PUSH = "push", "Sending"
 
     class Cause(models.TextChoices):

@@ -30,7 +30,8 @@ from justpayme.xero.limits import PER_DAY
 from justpayme.xero.webhook import Event
 
 SETTLE = timedelta(seconds=2)
-REST = timedelta(seconds=10)
+REST = timedelta(seconds=9)
+"""A little less than two ticks of the clock that looks (`jobs.tick`)."""
 SHARE = PER_DAY // 2
 """Calls of any 24 hours after which words wait for the schedule: it must never starve."""
 

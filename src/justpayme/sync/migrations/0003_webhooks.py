@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
                     ("import", "First import"),
                     ("increment", "Changes"),
                     ("audit", "Full audit"),
-                    ("named", "What Xero named"),
+                    ("named", "Changes by name"),
                     ("push", "Sending"),
                 ],
                 max_length=9,
