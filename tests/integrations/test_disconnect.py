@@ -99,6 +99,17 @@ def test_no_call_follows_a_disconnect_but_its_own(
     assert world.wire.sent == []
 
 
+def test_a_token_that_xero_calls_expired_early_does_not_leave_the_connection_at_xero(
+    browser: Client, world: World, imported: Connection
+) -> None:
+    """I-43: by our clock it was good. With a fresh one Xero can be told."""
+    world.sandbox.identity.expire_tokens()
+    disconnect(browser, imported)
+    assert imported.tokens is None
+    assert world.sandbox.identity.visible() == []
+    assert world.sandbox.store.refresh_tokens == {}
+
+
 def test_reconnecting_the_same_organisation_makes_no_double_and_keeps_settings(
     browser: Client, world: World, business: Business, imported: Connection
 ) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta
 
+import httpx2
 import structlog
 from django.db import transaction
 from django.db.models import QuerySet
@@ -96,11 +97,26 @@ def _tell_xero(connection: Connection, token_set: TokenSet, now: datetime) -> No
     with tokens.open_client() as http:
         # The same connection id may serve another business of the same Xero user (I-48).
         if connection.connection_id and not shared:
-            oauth.end_connection(
-                http, tokens.app(), access_token=access, connection_id=connection.connection_id
-            )
+            _end(http, connection, token_set, access, now)
         if not _still_needed(token_set):
             oauth.revoke(http, tokens.app(), refresh_token=tokens.refresh_token(token_set))
+
+
+def _end(
+    http: httpx2.Client, connection: Connection, token_set: TokenSet, access: str, now: datetime
+) -> None:
+    """End the connection; with a new token once more if Xero does not take the one we hold."""
+    try:
+        oauth.end_connection(
+            http, tokens.app(), access_token=access, connection_id=connection.connection_id
+        )
+    except Problem as problem:
+        if problem.code != "permission_missing":
+            raise
+        fresh = tokens.access_token(token_set, now, rejected=access)
+        oauth.end_connection(
+            http, tokens.app(), access_token=fresh, connection_id=connection.connection_id
+        )
 
 
 def _still_needed(token_set: TokenSet) -> bool:
