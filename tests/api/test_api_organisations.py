@@ -11,7 +11,7 @@ from tests.api.given import NOW, Caller, error_of, make_connection, make_payment
 
 from justpayme.accounts.models import Business, SecurityEvent
 from justpayme.bills.models import Bill
-from justpayme.sync.models import Connection
+from justpayme.sync.models import Connection, Heard
 
 
 def ids(answer: Any) -> list[int]:
@@ -27,6 +27,15 @@ def test_organisations_are_listed_without_those_never_chosen(
     assert found["name"] == "Demo & <i>Company</i>"
     assert found["syncing"] is True
     assert not [name for name in found if "token" in name]
+
+
+def test_an_organisation_says_when_xero_last_told_of_a_change(
+    as_vera: Caller, as_charlie: Caller, connection: Connection
+) -> None:
+    assert as_vera.get("/organisations").json()["items"][0]["told_at"] is None
+    Heard.objects.create(connection=connection, last_at=NOW)
+    assert as_vera.get("/organisations").json()["items"][0]["told_at"] == "2026-11-22T09:30:00Z"
+    error_of(as_charlie.get(f"/organisations/{connection.pk}"), 404)
 
 
 def test_a_setting_is_changed_and_the_other_stays(as_alice: Caller, connection: Connection) -> None:

@@ -102,6 +102,30 @@ def test_doctor_says_nothing_fine_about_a_setting_that_is_wrong(
     assert not {"Xero", "redirect address"} & checks
 
 
+@pytest.mark.parametrize(
+    ("key", "base", "said"),
+    [
+        ("", "https://bills.example.com", "no XERO_WEBHOOK_KEY"),
+        ("one", "http://localhost:8000", "https addresses only"),
+        ("one two", "https://bills.example.com", "/webhooks/xero, signed with either of two keys"),
+    ],
+)
+def test_doctor_says_how_webhooks_stand(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    key: str,
+    base: str,
+    said: str,
+) -> None:
+    monkeypatch.setenv("JUSTPAYME_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    monkeypatch.setenv("XERO_WEBHOOK_KEY", key)
+    monkeypatch.setenv("JUSTPAYME_BASE_URL", base)
+    main(["doctor", "--json"])
+    findings = {one["check"]: one for one in json.loads(capsys.readouterr().out)}
+    assert findings["webhooks"]["ok"]
+    assert said in findings["webhooks"]["text"]
+
+
 def test_a_new_secret_every_time(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["secret"]) == main(["secret"]) == 0
     one, two = capsys.readouterr().out.split()

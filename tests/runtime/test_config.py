@@ -49,6 +49,7 @@ WRONG = [
     ("JUSTPAYME_HOME", "bills", "whole path"),
     ("JUSTPAYME_SECRET_KEY", "short", "justpayme secret"),
     ("JUSTPAYME_SECRET_KEY_PREVIOUS", "old", "40 or more"),
+    ("XERO_WEBHOOK_KEY", "one two three", "two separated by a space"),
     ("JUSTPAYME_BASE_URL", "http://bills.example.com", "must be https"),
     ("JUSTPAYME_BASE_URL", "https://bills.example.com/app", "without a path"),
     ("JUSTPAYME_BASE_URL", "bills.example.com", "start with https://"),
@@ -104,6 +105,15 @@ def test_serving_needs_a_secret_and_a_xero_app() -> None:
 def test_the_redirect_address_follows_the_base_address() -> None:
     config = read({"JUSTPAYME_BASE_URL": "https://bills.example.com/"}, uid=1).config
     assert config.redirect_uri == ("https://bills.example.com/settings/integrations/xero/callback/")
+
+
+def test_one_webhook_key_or_two_while_it_is_changed() -> None:
+    given = {"XERO_WEBHOOK_KEY": "  new+/=  old "}
+    assert read(given, uid=1).config.xero_webhook_keys == ("new+/=", "old")
+    assert read({}, uid=1).config.xero_webhook_keys == ()
+    given = {"JUSTPAYME_BASE_URL": "https://bills.example.com"}
+    config = read(given, uid=1).config
+    assert config.webhook_address == "https://bills.example.com/webhooks/xero"
 
 
 def test_a_new_secret_key_keeps_the_old_one_able_to_open() -> None:
