@@ -22,6 +22,7 @@ pytest_plugins = [
     "tests.fixtures.emptying",
     "tests.fixtures.guard",
     "tests.fixtures.layers",
+    "tests.fixtures.published",
     "tests.fixtures.xero",
 ]
 

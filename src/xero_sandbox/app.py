@@ -325,7 +325,7 @@ class Sandbox:
             raise Denied(403, "AuthenticationUnsuccessful")
         gone = self.identity.disconnect(key)
         done = int(self.store.open.empty_answers)
-        return self.limited(None, lambda: Response(b"", done) if gone else not_found())
+        return self.limited(None, lambda: Response(b"", done if gone else 404))
 
     def accounting(self, request: Request, endpoint: str, key: str | None = None) -> Response:
         """One call of the accounting API; a slash at the end of a path means nothing."""

@@ -77,7 +77,8 @@ class Kind(msgspec.Struct, frozen=True):
     """How the elements of one endpoint are written.
 
     ``save`` writes one element and returns it as the answer shows it; ``shown`` is the element's
-    present state for the echo of a refusal, None when it does not exist.
+    present state for the echo of a refusal, None when it does not exist. ``error_flag`` is what
+    says of a refused element that it has errors, empty where the kind has no such field.
     """
 
     plural: str
@@ -129,7 +130,8 @@ def _echo(call: Call, kind: Kind, element: Fields, refused: Refused) -> Json:
     for name, value in element.raw.items():
         if value is not None and name.lower() != kind.id_name.lower():
             row[names.get(name.lower(), name)] = _asked(name, value)
-    row[kind.error_flag] = True
+    if kind.error_flag:
+        row[kind.error_flag] = True
     if not call.summarise:
         row["StatusAttributeString"] = "ERROR"
     row["ValidationErrors"] = [{"Message": message} for message in refused.messages]

@@ -181,8 +181,10 @@ def line_json(line: Line, variant: str, places: int) -> Json:
     if line.quantity is not None and line.unit_amount is not None:
         row["Quantity"] = rounded(line.quantity, 4)
         row["UnitAmount"] = rounded(line.unit_amount, places)
-        row["AccountCode"] = line.account_code
-        row["TaxType"] = line.tax_type
+        if line.account_code:
+            row["AccountCode"] = line.account_code
+        if line.tax_type:
+            row["TaxType"] = line.tax_type
     if line.discount_rate is not None:
         row["DiscountRate"] = rounded(line.discount_rate, 2)
     if line.discount_amount is not None:
@@ -252,12 +254,13 @@ def kind_of(credit: Credit) -> str:
 
 
 def _credit_inside(note: Credit, allocation: Allocation) -> Json:
-    named = {"CreditNoteNumber": note.number} if isinstance(note, CreditNote) else {}
+    named: Json = {}
+    if isinstance(note, CreditNote):
+        named = {"CreditNoteNumber": note.number, "HasErrors": False}
     return {
         f"{kind_of(note)}ID": note.id,
         **named,
         "ID": note.id,
-        "HasErrors": False,
         "AppliedAmount": allocation.amount,
         "DateString": day_string(allocation.date),
         "Date": day(allocation.date),

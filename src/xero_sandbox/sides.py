@@ -7,7 +7,7 @@ import msgspec
 from werkzeug.wrappers import Response
 
 from xero_sandbox import bodies, calls, credits, listing, money, rules, shapes
-from xero_sandbox.answers import error_answer, not_built, not_found
+from xero_sandbox.answers import error_answer, json_answer, not_built, not_found
 from xero_sandbox.bodies import Fields
 from xero_sandbox.calls import Call, Json, Kind
 from xero_sandbox.checks import Refused
@@ -49,9 +49,6 @@ def read(call: Call, endpoint: str, side: Side) -> Response:
         return call.enveloped("HistoryRecords", [shapes.note_json(note) for note in notes])
     if side.name == "onlineinvoice" and isinstance(record, Invoice):
         return _online(call, record)
-    if side.name == "allocations" and isinstance(record, Credit):
-        rows = [shapes.allocation_json(call.ledger, part) for part in record.allocations]
-        return call.enveloped("Allocations", rows)
     return not_found()
 
 
@@ -103,12 +100,12 @@ def _allocate(call: Call, record: Business, side: Side) -> Response:
     def save(call: Call, given: Fields) -> Json:
         return money.allocate(call, given, record.id)
 
-    kind = Kind("Allocations", "AllocationID", "HasValidationErrors", save, lambda *_: None)
+    kind = Kind("Allocations", "AllocationID", "", save, lambda *_: None)
     return calls.answer(call, kind, bodies.read(call.body, "Allocations"))
 
 
 def _take_back(call: Call, record: Business, side: Side) -> Response:
-    """DELETE …/Allocations/{id}: an object without an amount, as documented (4.2)."""
+    """DELETE …/Allocations/{id}: a bare object without an amount, as documented (4.2)."""
     if not isinstance(record, Credit):
         return not_found()
     if side.item not in {part.id for part in record.allocations}:
@@ -120,7 +117,7 @@ def _take_back(call: Call, record: Business, side: Side) -> Response:
         "Invoice": {"InvoiceID": part.invoice_id},
         "IsDeleted": True,
     }
-    return call.enveloped("Allocations", [row])
+    return json_answer(row)
 
 
 WRITERS: dict[tuple[str, str, bool], Callable[[Call, Business, Side], Response]] = {

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.conformance.deviations import GUESSES, unexpected
+from tests.conformance.shape import Shapes
+from tests.conformance.watch import Watcher
 from tests.sandbox.client import (
     NOW,
     REDIRECT,
@@ -20,6 +23,8 @@ from xero_sandbox import FrozenClock, Store, create_app
 from xero_sandbox.app import Sandbox
 from xero_sandbox.oauth import App
 from xero_sandbox.seed import seed
+
+SHAPES = Shapes()
 
 
 @pytest.fixture
@@ -42,12 +47,16 @@ def books() -> Store:
 
 
 @pytest.fixture
-def sandbox(books: Store, clock: FrozenClock, naps: list[float]) -> Sandbox:
+def sandbox(books: Store, clock: FrozenClock, naps: list[float]) -> Iterator[Sandbox]:
+    """What it answers to any test is compared with Xero's published API files afterwards."""
     store = Store()
     for ledger in books.ledgers.values():
         store.add_organisation(ledger.organisation, ledger.records())
     app = App(client_id="cid", client_secret="secret", redirect_uris=(REDIRECT,))
-    return create_app(store, clock=clock, app=app, sleep=naps.append)
+    made = create_app(store, clock=clock, app=app, sleep=naps.append)
+    watcher = Watcher(made, SHAPES, rows=3)
+    yield made
+    assert unexpected(watcher.found(), GUESSES) == []
 
 
 @pytest.fixture

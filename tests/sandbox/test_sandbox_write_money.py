@@ -168,8 +168,10 @@ def test_a_credit_note_is_allocated_and_taken_back(writer: Xero) -> None:
     after = read(writer, made)
     assert (after["AmountCredited"], after["AmountDue"], after["AmountPaid"]) == (60, 60, 0)
     assert refused(writer, made, Contact={"ContactID": contact(writer).id})
-    assert len(writer.get(path).json()["Allocations"]) == 1
-    gone = writer.write("DELETE", f"{path}/{part['AllocationID']}").json()["Allocations"][0]
+    shown = writer.get(f"CreditNotes/{note.id}").json()["CreditNotes"][0]
+    assert [p["AllocationID"] for p in shown["Allocations"]] == [part["AllocationID"]]
+    assert writer.get(path).status_code == 404
+    gone = writer.write("DELETE", f"{path}/{part['AllocationID']}").json()
     assert (gone["IsDeleted"], "Amount" in gone) == (True, False)
     after = read(writer, made)
     assert (after["AmountCredited"], after["AmountDue"], after["Status"]) == (0, 120, "AUTHORISED")

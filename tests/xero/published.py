@@ -7,17 +7,15 @@ JUSTPAYME_XERO_SPECS points. Request bodies are not answers and are left out.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import yaml
-from tests.generated import ROOT
+from tests.conformance.published import FOLDER
 
 from justpayme.core.errors import Problem
 from justpayme.xero import translate, wire
@@ -25,7 +23,6 @@ from justpayme.xero.answer import Answer, read
 from justpayme.xero.errors import TokenExpired
 from justpayme.xero.outgoing import Request
 
-FOLDER = Path(os.environ.get("JUSTPAYME_XERO_SPECS") or ROOT.parent / "shared/xero/specs")
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 FILE = FOLDER / "xero_accounting.yaml"
 
