@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection as database
+from django.db import connections as databases
+from django.db import transaction
 from tests.fixtures.webhooks import deliver, listen, look, waiting
 from tests.fixtures.xero import Xero
 from tests.sync.given import edit, open_bill
@@ -31,11 +34,14 @@ from tests.sync.hands import (
 from justpayme.accounts.models import Business
 from justpayme.bills.models import HistoryEntry
 from justpayme.sync import jobs, runs, webhooks
+from justpayme.sync.apply import fence
 from justpayme.sync.models import Connection, Heard, Meter, Run
 from justpayme.sync.webhooks import Fate, receive
 from justpayme.xero.webhook import Event, parse
 
 pytestmark = pytest.mark.django_db
+
+T = TypeVar("T")
 
 
 def told(connection: Connection, category: str = "INVOICE", resource: UUID | None = None) -> Event:
@@ -410,3 +416,44 @@ def causes() -> list[str]:
 def forget_jobs() -> None:
     with database.cursor() as cursor:
         cursor.execute("DELETE FROM procrastinate_jobs WHERE status = 'todo'")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_word_does_not_wait_for_a_page_that_is_being_written(
+    xero: Xero, connected: Connection, first: bool
+) -> None:
+    """I-44: an answer is due in five seconds, whatever a run holds locked meanwhile."""
+    if not first:
+        receive([told(connected)], xero.clock.now())
+    run = Run.objects.create(
+        connection=connected, kind="increment", cause="schedule", started_at=xero.clock.now()
+    )
+    with transaction.atomic():
+        fence(run)
+        fates = in_thread(lambda: receive([told(connected)], xero.clock.now()))
+    assert fates == {Fate.TAKEN: 1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_words_that_come_at_once_are_all_kept(xero: Xero, connected: Connection) -> None:
+    names = [[told(connected)] for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        waits = [pool.submit(closing, lambda n=n: receive(n, xero.clock.now())) for n in names]
+        assert [wait.result(timeout=20) for wait in waits] == [{Fate.TAKEN: 1}] * 8
+    heard = Heard.objects.get()
+    assert heard.words == 8
+    assert sorted(heard.invoices) == sorted(str(n.resource_id) for (n,) in names)
+
+
+def in_thread(act: Callable[[], T]) -> T:
+    """What this gives in a database session of its own, sooner than a lock would give up."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(closing, act).result(timeout=8)
+
+
+def closing(act: Callable[[], T]) -> T:
+    try:
+        return act()
+    finally:
+        databases.close_all()
