@@ -63,7 +63,8 @@ def after_an_edit(stage: Stage) -> None:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One of the fourteen. `invoices`: so many open ones in place of the usual few."""
+    """One of the fourteen. `invoices`: so many open ones in place of the usual few. `press_talks`:
+    what the person does talks to Xero itself."""
 
     name: str
     arrange: Act
@@ -71,6 +72,7 @@ class Scenario:
     press: Act = nothing
     work: Act = by_schedule
     invoices: int = 0
+    press_talks: bool = False
 
     def attack(self, stage: Stage) -> None:
         """All of it, as it goes when nothing goes wrong."""
@@ -302,23 +304,8 @@ def _a_new_pair(stage: Stage) -> None:
 
 def _press_connect(stage: Stage) -> None:
     """Through Xero's consent, and choose: she starts again if she was left without."""
-    if Connection.objects.filter(state=Connection.State.LIVE).exists():
-        return
-    address = integrations.begin_connect(
-        by=stage.alice, session_key="session", address="::1", now=stage.now
-    )
-    told = stage.consent(address)
-    consent = integrations.complete_connect(
-        by=stage.alice,
-        session_key="session",
-        state=told["state"],
-        code=told["code"],
-        error="",
-        address="::1",
-        now=stage.now,
-    )
-    for row in consent.choosable:
-        integrations.choose(by=stage.alice, connection=row, address="::1", now=stage.now)
+    if not Connection.objects.filter(state=Connection.State.LIVE).exists():
+        stage.connect(integrations.Errand())
 
 
 def _empty(stage: Stage) -> None:
@@ -393,8 +380,10 @@ SCENARIOS = {
         Scenario("void", _voided_there_too, _both_void, _press_void, after_an_edit),
         Scenario("contact merge", _merge, _survivor_has_all),
         Scenario("token refresh", _token_runs_out, _a_new_pair),
-        Scenario("connect", _empty, _one_organisation, _press_connect),
-        Scenario("disconnect", _something_waits, _gone_but_kept, _press_disconnect, nothing),
+        Scenario("connect", _empty, _one_organisation, _press_connect,
+                 press_talks=True),
+        Scenario("disconnect", _something_waits, _gone_but_kept, _press_disconnect, nothing,
+                 press_talks=True),
         Scenario("one-directional", _money_waits_too, _nothing_left, _press_one_way),
     )
 }  # fmt: skip

@@ -32,6 +32,7 @@ from tests.breaker.world import World, new_process
 from tests.sync.hands import Crash
 
 from justpayme.accounts.models import Membership
+from justpayme.integrations import actions as integrations
 from justpayme.sync import ending, jobs, lost, runs
 from justpayme.sync.models import IN_FLIGHT, Connection, OutboxItem, Run
 from xero_sandbox import Store
@@ -265,6 +266,7 @@ class Stage:
     sessions: Sessions
     memory: dict[str, Any] = field(default_factory=dict)
     """What the people of a scenario remember; no crash of ours reaches it."""
+    newest_run: int = 0
 
     @property
     def now(self) -> datetime:
@@ -294,6 +296,24 @@ class Stage:
                 if what in of and said[-1:] != [what]:
                     self.xero.mark(pk, what)
 
+    def connect(self, errand: integrations.Errand) -> None:
+        """Through Xero's consent and back, as the pages do it; what can be chosen is chosen."""
+        address = integrations.begin_connect(
+            by=self.alice, session_key="session", address="::1", now=self.now, errand=errand
+        )
+        told = self.consent(address)
+        given = integrations.complete_connect(
+            by=self.alice,
+            session_key="session",
+            state=told["state"],
+            code=told["code"],
+            error="",
+            address="::1",
+            now=self.now,
+        )
+        for row in given.choosable:
+            integrations.choose(by=self.alice, connection=row, address="::1", now=self.now)
+
     def consent(self, address: str) -> dict[str, str]:
         """Say yes at Xero to the one organisation there; the query that the browser brings back."""
         asked = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
@@ -313,9 +333,11 @@ class Stage:
     @contextmanager
     def marked(self) -> Iterator[Callable[[], None]]:
         """From here; the function that is given goes back here, as often as it is called."""
-        store, now = self.xero.app.store, self.now
+        store, identity, now = self.xero.app.store, self.xero.app.identity, self.now
         kept, memory, told = copy_store(store), dict(self.memory), self._remembered()
+        expired, seen = set(identity._expired), set(identity._seen)
         mark = transaction.savepoint()
+        self.newest_run = max(Run.objects.values_list("pk", flat=True), default=0)
 
         def back() -> None:
             self.process_died()
@@ -325,6 +347,7 @@ class Stage:
             self._heal()
             self.xero.frozen.advance((now - self.now).total_seconds())
             put_back(store, kept)
+            identity._expired, identity._seen = set(expired), set(seen)
             self.memory = dict(memory)
             vars(self.xero).update({name: copy(value) for name, value in told.items()})
 
@@ -355,14 +378,19 @@ class Stage:
     # --- recovery ------------------------------------------------------------------------------
 
     def recover(self) -> None:
-        """Let the tick work until nothing is under way and everything was looked at again."""
-        since = self.now
+        """Let the tick work until nothing is under way, and a run since the mark ended well."""
         for _ in range(ROUNDS):
             self.tick()
-            if self._is_quiet(since):
+            if self._is_quiet():
                 return
             self._jump()
         raise AssertionError(f"never quiet: {self.told()}")
+
+    def audit(self) -> None:
+        """The next day's audit, now."""
+        yesterday = self.now - timedelta(hours=25)
+        Connection.objects.update(audited_at=yesterday, next_due_at=self.now)
+        self.recover()
 
     def tick(self) -> None:
         """What the periodic jobs do, and the jobs that they start."""
@@ -375,17 +403,24 @@ class Stage:
         for pk, cause in rung:
             self._job(pk, cause)
 
-    def _is_quiet(self, since: datetime) -> bool:
+    def _is_quiet(self) -> bool:
         if any(landing.status == 0 for landing in self.xero.app.late.all()):
             return False
-        if OutboxItem.objects.filter(state__in=(State.WAITING, *IN_FLIGHT)).exists():
+        live = OutboxItem.objects.filter(connection__state=Connection.State.LIVE)
+        if live.filter(state__in=(State.WAITING, *IN_FLIGHT)).exists():
             return False
         for row in Connection.objects.all():
             if row.state == Connection.State.DISCONNECTED and row.next_due_at is not None:
                 return False
-            if row.state == Connection.State.LIVE and not _looked(row, since):
+            if row.state == Connection.State.LIVE and not self._looked(row):
                 return False
         return True
+
+    def _looked(self, row: Connection) -> bool:
+        """Did the newest run end well, after the mark?"""
+        newest = row.runs.order_by("-pk").first()
+        since = newest is not None and newest.pk > self.newest_run
+        return since and newest.state == Run.State.DONE and row.next_due_at is not None
 
     def _jump(self) -> None:
         """On to the next moment at which something is due."""
@@ -405,12 +440,6 @@ class Stage:
         items = OutboxItem.objects.values_list("kind", "state", "error_code", "not_before")
         last = Run.objects.order_by("-pk").values_list("kind", "state", "error_text")[:3]
         return [self.now, list(rows), list(items), list(last)]
-
-
-def _looked(row: Connection, since: datetime) -> bool:
-    """Did a whole run end well since then?"""
-    whole = row.runs.filter(state=Run.State.DONE, started_at__gte=since)
-    return whole.exclude(kind=Run.Kind.PUSH).exists() and not row.failures
 
 
 @contextmanager

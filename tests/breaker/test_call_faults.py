@@ -1,0 +1,69 @@
+"""Any call may go wrong in any way: it ends as if it had not, or a person is told what to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.breaker import call_faults
+from tests.breaker.call_faults import FAULTS
+from tests.breaker.scenarios import SCENARIOS
+from tests.breaker.stage import stage_of
+
+from justpayme.accounts.models import Membership, User
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.layer("call faults"),
+    pytest.mark.timeout(1800),
+]
+FULL = os.environ.get("JUSTPAYME_FULL") == "1"
+Cases = Callable[[int], None]
+FLAVOURS = ("alone", "replaced", "lasting")
+SELDOM = {"batch of 50": 8}
+"""Of so many cases of a scenario the everyday run takes one."""
+PARTS = 2
+
+
+@pytest.fixture
+def owner(alice: User) -> Membership:
+    return Membership.objects.get(user=alice)
+
+
+def chosen(name: str, calls: list[tuple[str, str]]) -> Iterator[tuple[int, str, str]]:
+    """Call, fault and flavour of the cases: the everyday run takes each call with each fault
+    in one flavour, the full run in all three."""
+    count = 0
+    for at, (method, path) in enumerate(calls, 1):
+        for index, fault in enumerate(n for n, f in FAULTS.items() if f.fits(method, path)):
+            for turn, flavour in enumerate(FLAVOURS):
+                mine = (at + index) % len(FLAVOURS) == turn
+                count += mine
+                if FULL or (mine and count % SELDOM.get(name, 1) == 0):
+                    yield at, fault, flavour
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_any_fault_of_any_call(owner: Membership, cases: Cases, name: str, part: int) -> None:
+    """F2 to F6, F10, F11; I-9, I-13 to I-20, I-33 to I-37, I-40."""
+    scenario = SCENARIOS[name]
+    with stage_of(owner, scenario.invoices) as stage:
+        call_faults.begin(stage, scenario)
+        with stage.marked() as back:
+            calls = call_faults.calls_of(stage, back, scenario)
+            failed = []
+            for at, fault, flavour in list(chosen(name, calls))[part::PARTS]:
+                try:
+                    call_faults.survives(stage, back, scenario, at, fault, flavour)
+                except AssertionError as error:
+                    failed.append(str(error)[:700])
+                cases(1)
+    assert not failed, "\n".join([f"{len(failed)} failed", *failed[:10]])
+
+
+def test_there_are_more_than_twenty_kinds(cases: Cases) -> None:
+    kinds = {fault.kind for fault in FAULTS.values()}
+    assert len(kinds) > 20, sorted(kinds)
+    cases(1)
