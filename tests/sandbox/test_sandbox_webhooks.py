@@ -219,8 +219,12 @@ def test_the_subscription_can_be_dropped(writer: Xero, ear: Ear) -> None:
 
 @pytest.fixture
 def address() -> Iterator[tuple[str, list[bytes], threading.Event]]:
-    """A real address that takes webhooks, what it got, and whether an event was among it."""
+    """A real address that takes webhooks, what it got, and whether an event was among it.
+
+    Under /late it is not ready for the first four.
+    """
     got: list[bytes] = []
+    early = iter(range(4))
     event = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -228,6 +232,9 @@ def address() -> Iterator[tuple[str, list[bytes], threading.Event]]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             signed = hmac.new(b"served", body, hashlib.sha256).digest()
             good = self.headers["x-xero-signature"] == base64.b64encode(signed).decode()
+            if self.path == "/late" and next(early, None) is not None:
+                self.send_error(503)
+                return
             self.send_response(200 if good else 401)
             self.end_headers()
             if good:
@@ -272,6 +279,21 @@ def test_the_command_line_subscribes_too(
         time.sleep(0.05)
     assert [json.loads(body)["events"] for body in got] == [[], []]
     assert httpx2.get(f"{base}/sandbox/webhooks").json()["subscription"]["state"] in ("new", "ok")
+
+
+def test_the_command_line_waits_for_a_listener_that_starts_later(
+    start: Start, address: tuple[str, list[bytes], threading.Event]
+) -> None:
+    url, got, _ = address
+    _, base = start("--webhook-url", url.replace("/hook", "/late"), "--webhook-key", "served")
+    states = set()
+    deadline = time.monotonic() + 20
+    while "ok" not in states and time.monotonic() < deadline:
+        hook = httpx2.get(f"{base}/sandbox/webhooks").json()["subscription"]
+        states.add(hook and hook["state"])
+        time.sleep(0.05)
+    assert {"refused", "ok"} <= states
+    assert len(got) == 2
 
 
 def test_the_command_line_takes_no_address_elsewhere() -> None:
