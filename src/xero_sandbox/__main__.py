@@ -7,6 +7,8 @@ import signal
 import sys
 import threading
 import time
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,27 +90,54 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
+def fill(options: argparse.Namespace, store: Store, now: datetime) -> None:
+    """Seed an empty store as the command line says."""
+    seed(store, options.seed, now)
+    for country in options.country:
+        demo_company(store, options.seed, now, country)
+    for count in options.invoices:
+        big_organisation(store, options.seed, now, count)
+
+
 def open_store(options: argparse.Namespace, clock: Clock) -> Store:
     """Open the file and seed it if it is empty."""
     store = Store(options.data)
     if not store.ledgers:
-        seed(store, options.seed, clock.now())
-        for country in options.country:
-            demo_company(store, options.seed, clock.now(), country)
-        for count in options.invoices:
-            big_organisation(store, options.seed, clock.now(), count)
+        fill(options, store, clock.now())
     gc.collect()
     gc.freeze()  # the books stay; looking through them for garbage again and again takes long
     return store
 
 
-def serve(server: BaseWSGIServer, store: Store, address: str, ready_file: Path | None) -> None:
-    """Say where, then serve until SIGTERM or Ctrl-C."""
+def summary(sandbox: Sandbox, address: str) -> str:
+    """What one needs to point an app here."""
+    app, day = sandbox.identity.app, sandbox.limits.allowance.day
+    told = {
+        "page": f"{address}/",
+        "authorize": f"{address}/identity/connect/authorize",
+        "token": f"{address}/connect/token",
+        "accounting API": f"{address}/api.xro/2.0",
+        "client id": app.client_id,
+        "client secret": app.client_secret,
+        "redirect to": ", ".join(app.redirect_uris) or "nowhere yet: give --redirect-uri",
+        "calls a day": str(day),
+    }
+    lines = [f"  {name:<14}  {value}\n" for name, value in told.items()]
+    for tenant, ledger in sandbox.store.ledgers.items():
+        name, count = ledger.organisation.name, len(ledger.invoices.rows)
+        lines.append(f"  {'organisation':<14}  {tenant}  {name}: {count} invoices\n")
+    return "".join(lines)
+
+
+def serve(
+    server: BaseWSGIServer, store: Store, address: str, ready_file: Path | None, told: str
+) -> None:
+    """Say where and what, then serve until SIGTERM or Ctrl-C."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
     if ready_file:
         ready_file.write_text(address)
-    sys.stdout.write(f"xero_sandbox ready on {address}\n")
+    sys.stdout.write(f"xero_sandbox ready on {address}\n{told}")
     sys.stdout.flush()
     server.serve_forever(poll_interval=0.1)
     server.server_close()
@@ -162,13 +191,15 @@ def main(argv: list[str] | None = None) -> int:
         limits=Limits(Allowance(day=DAILY_CALLS[options.tier])),
         latency=options.latency,
         open_questions=open_questions,
+        beginning=partial(fill, options),
     )
     if options.webhook_url:
         threading.Thread(target=subscribe, args=(sandbox, options), daemon=True).start()
     threading.Thread(target=deliver_for_ever, args=(sandbox,), daemon=True).start()
     server = make_server(host, options.port, sandbox, threaded=True, request_handler=QuietHandler)
     shown = f"[{host}]" if ":" in host else host
-    serve(server, store, f"http://{shown}:{server.server_port}", options.ready_file)
+    address = f"http://{shown}:{server.server_port}"
+    serve(server, store, address, options.ready_file, summary(sandbox, address))
     return 0
 
 

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -58,6 +58,8 @@ CANCELLED: dict[str, dict[str, str]] = {
 }
 """What Cancel sends back, by answer to the open question (1.4)."""
 Handler = Callable[..., Response]
+Beginning = Callable[[Store, datetime], None]
+"""Fills an empty store as of a moment."""
 
 
 def create_app(
@@ -70,17 +72,33 @@ def create_app(
     sleep: Callable[[float], None] = time.sleep,
     post: Post = post_it,
     open_questions: Open | None = None,
+    beginning: Beginning | None = None,
 ) -> "Sandbox":
     """Make the WSGI callable; mount it with ``httpx2.WSGITransport`` or serve it.
 
     ``latency`` is slept before every API answer, in seconds, through ``sleep``. ``post`` sends
-    webhooks. ``open_questions`` answers what nobody knows about Xero.
+    webhooks. ``open_questions`` answers what nobody knows about Xero. ``beginning`` fills an
+    empty store as of a moment, for a reset; unless given that brings back what is there now.
     """
     clock = clock or Clock()
     sandbox = Sandbox(store, clock, app or App(), limits or Limits(), latency, sleep)
     sandbox.webhooks.post = post
-    sandbox.assume(open_questions or store.open)
+    if beginning:
+        sandbox.beginning = beginning
+    sandbox.answers_at_first = open_questions or store.open
+    sandbox.assume(sandbox.answers_at_first)
     return sandbox
+
+
+def as_it_is(store: Store) -> Beginning:
+    """The books as they are now, to begin with again; records never change."""
+    kept = [(ledger.organisation, ledger.records()) for ledger in store.ledgers.values()]
+
+    def fill(empty: Store, now: datetime) -> None:
+        for organisation, records in kept:
+            empty.add_organisation(organisation, records)
+
+    return fill
 
 
 class Sandbox:
@@ -107,6 +125,8 @@ class Sandbox:
         self.late = Late()
         self.webhooks = Webhooks(clock)
         self._hands = 0
+        self.beginning = as_it_is(store)
+        self.answers_at_first = store.open
         store.on_saved.append(self.changed)
         self.routes = Map(
             [
@@ -142,6 +162,8 @@ class Sandbox:
                 Rule("/sandbox/log", endpoint=self.show_log, methods=["GET"]),
                 Rule("/sandbox/late", endpoint=self.show_late, methods=["GET"]),
                 Rule("/sandbox/counts", endpoint=self.show_counts, methods=["GET"]),
+                Rule("/reset", endpoint=self.ask_reset, methods=["GET"]),
+                Rule("/sandbox/reset", endpoint=self.reset, methods=["POST"]),
                 Rule("/sandbox/reset-log", endpoint=self.reset_log, methods=["POST"]),
             ],
             strict_slashes=False,
@@ -402,6 +424,8 @@ class Sandbox:
                 self.add_fault(request, pages.fault_from_form(given))
             elif action == "remove-faults":
                 self.faults.remove(given.get("rule"))
+            elif action == "reset":
+                self.start_over(pages.sure(given))
             else:
                 act.act(self, action, given)
         except (BadInput, BadRule, Refused) as error:
@@ -435,12 +459,12 @@ class Sandbox:
         return self.api.answer(request, self.ledger(tenant), name, key) if name else not_found()
 
     def clock_door(self, request: Request) -> Response:
-        """GET tells the sandbox's time; POST moves it by ``advance`` seconds, never back."""
+        """GET tells the time; POST moves it by ``advance`` seconds or ``to`` a moment, never back.
+
+        Back it goes with a reset only: stamps in the future would make no sense.
+        """
         if request.method == "POST":
-            seconds = money(body_of(request), "advance")
-            if seconds < 0:
-                raise BadInput("advance: time goes forward only")
-            self.clock.advance(float(seconds))
+            self.clock.advance(seconds_ahead(body_of(request), self.clock.now()))
             self.late.land(self.clock.now())
         return json_answer({"now": self.clock.now().isoformat()})
 
@@ -532,6 +556,31 @@ class Sandbox:
         """Counters per organisation."""
         return json_answer(self.log.counts())
 
+    def reset(self, request: Request) -> Response:
+        """Back to the beginning; ``keep_connections`` leaves the app connected."""
+        keep = body_of(request).get("keep_connections", False)
+        if not isinstance(keep, bool):
+            raise BadInput("keep_connections: true or false")
+        self.start_over(keep)
+        return self.show_organisations(request)
+
+    def ask_reset(self, request: Request) -> Response:
+        """The page that asks first."""
+        return pages.ask_reset(self)
+
+    def start_over(self, keep_access: bool) -> None:
+        """Books, clock, faults, limits, log, open questions: everything as at the beginning."""
+        with self.store.lock:
+            self.clock.start_over()
+            now = self.clock.now()
+            self.store.start_over(lambda: self.beginning(self.store, now), keep_access)
+            self.assume(self.answers_at_first)
+        self.faults.remove()
+        self.late.start_over()
+        self.webhooks.start_over()
+        self.limits.start_over()
+        self.log.reset()
+
     def reset_log(self, request: Request) -> Response:
         """Forget log, counters and used limits."""
         self.log.reset()
@@ -579,6 +628,20 @@ def body_of(request: Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise BadInput("The body must be a JSON object")
     return body
+
+
+def seconds_ahead(given: dict[str, Any], now: datetime) -> float:
+    """How far a request wants to move the clock."""
+    if "to" not in given:
+        seconds = float(money(given, "advance"))
+    else:
+        try:
+            seconds = (datetime.fromisoformat(given["to"]) - now).total_seconds()
+        except (TypeError, ValueError) as error:
+            raise BadInput("to: a moment with its zone, such as 2026-12-24T09:00:00Z") from error
+    if seconds < 0:
+        raise BadInput(f"{'to' if 'to' in given else 'advance'}: time goes forward only")
+    return seconds
 
 
 def _redirect(address: str) -> Response:

@@ -17,13 +17,17 @@ class Clock:
         """Move forward (or back, when negative) by so many seconds."""
         self._ahead += timedelta(seconds=seconds)
 
+    def start_over(self) -> None:
+        """Take back every move."""
+        self._ahead = timedelta()
+
 
 class FrozenClock(Clock):
     """A clock that stands still until it is moved."""
 
     def __init__(self, start: datetime) -> None:
         super().__init__()
-        self._now = whole_milliseconds(start)
+        self._now = self._start = whole_milliseconds(start)
 
     def now(self) -> datetime:
         """Return the time it was last set to."""
@@ -32,6 +36,10 @@ class FrozenClock(Clock):
     def advance(self, seconds: float) -> None:
         """Move forward (or back, when negative) by so many seconds."""
         self._now = whole_milliseconds(self._now + timedelta(seconds=seconds))
+
+    def start_over(self) -> None:
+        """Go back to where it first stood."""
+        self._now = self._start
 
 
 def whole_milliseconds(moment: datetime) -> datetime:

@@ -72,6 +72,12 @@ class Late:
         with self._lock:
             return [*self._landed, *(landing for landing, _ in self._waiting)]
 
+    def start_over(self) -> None:
+        """Forget all of them; those that wait will never come."""
+        with self._lock:
+            self._waiting.clear()
+            self._landed.clear()
+
     def forget(self) -> None:
         """Forget the landed ones; those that wait still come."""
         with self._lock:

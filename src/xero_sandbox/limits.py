@@ -40,7 +40,7 @@ class Limits:
     """Counts calls per organisation and for the whole app."""
 
     def __init__(self, allowance: Allowance | None = None) -> None:
-        self.allowance = allowance or Allowance()
+        self.allowance = self._given = allowance or Allowance()
         self.open = Open()
         self._lock = threading.Lock()
         self._used: dict[tuple[str, int], tuple[int, int]] = {}
@@ -52,6 +52,11 @@ class Limits:
         with self._lock:
             self._used.clear()
             self._last.clear()
+
+    def start_over(self) -> None:
+        """Forget all counted calls, and allow what was allowed at first."""
+        self.allowance = self._given
+        self.reset()
 
     def enter(self, tenant_id: str | None, now: datetime) -> Verdict:
         """Count a call; a verdict without a problem must be followed by ``leave``."""

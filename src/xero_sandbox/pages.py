@@ -9,6 +9,7 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from xero_sandbox.faults import KINDS
+from xero_sandbox.given import BadInput
 from xero_sandbox.html import (
     Cells,
     amount,
@@ -107,6 +108,30 @@ def home(sandbox: "Sandbox", done: str) -> Response:
         requests=request_table(sandbox.log.last(20)),
     )
     return page("Home", body)
+
+
+def ask_reset(sandbox: "Sandbox") -> Response:
+    """What a reset takes away, and the way to do it or not."""
+    names = join(
+        Markup("<li>{}</li>").format(ledger.organisation.name)
+        for ledger in sandbox.store.ledgers.values()
+    )
+    choice = Markup(
+        '<label class="choice"><input type="checkbox" name="keep" value="yes">'
+        "<span>Leave {} connected</span></label>"
+    ).format(sandbox.identity.app.name)
+    fields = join((hidden("sure", "yes"), choice))
+    return page(
+        "Start over",
+        RESET.format(names=names, form=form("reset", "/", fields, "Start over", "danger")),
+    )
+
+
+def sure(given: Mapping[str, str]) -> bool:
+    """Whether a reset that somebody is sure of leaves the app connected."""
+    if given.get("sure") != "yes":
+        raise BadInput("Nothing was changed. Say on the page before that you are sure.")
+    return given.get("keep") == "yes"
 
 
 def organisation_card(ledger: Ledger, connected: bool) -> Markup:
@@ -315,6 +340,17 @@ HOME = Markup("""
 <section><h2>All access</h2>{revoke}</section>
 <section><h2>Faults</h2>{faults}</section>
 <section><h2>Last requests</h2>{requests}</section>
+<section><h2>Start over</h2>
+<p><a href="/reset">Bring everything back to the beginning</a></p></section>
+""")
+RESET = Markup("""
+<h1>Start over?</h1>
+<p>Everything that was done here and by the app is lost, in all organisations that are here now:</p>
+<ul>{names}</ul>
+<p>The books come back as they were at the beginning, the clock shows the real time again; faults,
+limits and the list of requests are cleared. It cannot be undone.</p>
+{form}
+<p><a href="/">Leave it as it is</a></p>
 """)
 INVOICES = Markup("""
 {done}

@@ -270,6 +270,27 @@ class Store:
             self._write(organisation.id, [organisation, *rows])
         return ledger
 
+    def start_over(self, fill: Callable[[], None], keep_access: bool) -> None:
+        """Empty it, all but the sandbox's own settings, and fill it anew.
+
+        ``keep_access`` keeps connections, codes and tokens; those of organisations that are not
+        there afterwards lead nowhere.
+        """
+        access: list[Connection | Code | RefreshToken] = []
+        with self.lock:
+            if keep_access:
+                shelves = (self.connections, self.codes, self.refresh_tokens)
+                access = [record for shelf in shelves for record in shelf.values()]
+            if self._file:
+                with self._file:
+                    self._file.execute("DELETE FROM record WHERE kind != 'Setting'")
+            for shelf in (
+                self.ledgers, self.connections, self.codes, self.refresh_tokens, self.answers,
+            ):  # fmt: skip
+                shelf.clear()
+            fill()
+            self.keep(*access)
+
     def assume(self, answers: Open) -> None:
         """Answer the open questions from now on, in every organisation."""
         with self.lock:

@@ -122,6 +122,14 @@ class Webhooks:
             self.hook = None
             self._waiting.clear()
 
+    def start_over(self) -> None:
+        """Forget what waits and what was sent; the address stays, as if it had just answered."""
+        with self._sending, self._lock:
+            self._waiting.clear()
+            self.deliveries.clear()
+            if self.hook and self.hook.state in ("failing", "disabled"):
+                self.hook.state, self.hook.failing_since, self.hook.next_try = "ok", None, None
+
     def shown(self) -> dict[str, Any]:
         """The subscription, how many events wait, and the last deliveries, newest first."""
         return {

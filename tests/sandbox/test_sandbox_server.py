@@ -1,6 +1,9 @@
 """The program itself: ready line, loopback only, five at once, broken connections, kill -9."""
 
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -30,6 +33,33 @@ def test_it_says_when_it_is_ready_and_stops_cleanly(start: Start, tmp_path: Path
     assert httpx2.get(f"{address}/").status_code == 200
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
+
+
+def test_it_says_all_that_an_app_needs(tmp_path: Path) -> None:
+    more = ("--country", "AU", "--invoices", "30", "--tier", "core", "--redirect-uri", "http://a/b")
+    ready = tmp_path / "ready"
+    command = [sys.executable, "-m", "xero_sandbox", "--ready-file", str(ready), *more]
+    source = str(Path(__file__).parents[2] / "src")
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": source}
+    ) as process:
+        try:
+            assert process.stdout is not None
+            lines = [process.stdout.readline() for _ in range(13)]
+            address = ready.read_text()
+            rows = httpx2.get(f"{address}/sandbox/organisations").json()
+            reset = httpx2.post(f"{address}/sandbox/reset").json()
+        finally:
+            process.terminate()
+    text = "".join(lines)
+    for word in (
+        f"{address}/connect/token", f"{address}/api.xro/2.0", "SANDBOXCLIENT", "sandbox-secret",
+        "http://a/b", "5000", "Demo Company (AU): 29 invoices", ": 30 invoices",
+    ):  # fmt: skip
+        assert word in text
+    assert all(row["tenant"] in text for row in rows)
+    assert rows == reset
+    assert len(rows) == 4
 
 
 def test_killed_with_minus_nine_it_comes_back_as_it_was(start: Start, tmp_path: Path) -> None:

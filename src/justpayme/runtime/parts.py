@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from justpayme.runtime.command import USAGE, CommandError
@@ -80,28 +80,31 @@ def program(*words: str) -> list[str]:
 def sandbox_command(
     *,
     port: int,
-    data: Path,
+    data: Path | None,
     identity: tuple[str, str],
     redirect_uri: str,
     webhook: tuple[str, str] | None = None,
     ready_file: Path | None = None,
+    more: Sequence[str] = (),
 ) -> list[str]:
     """The command line of the local Xero; `identity` is client id and secret, `webhook` the
-    address that hears of changes and the key that signs them."""
+    address that hears of changes and the key that signs them. Without `data` its books are in
+    memory only; `more` goes to it as it is."""
     words = {
         "--host": "127.0.0.1",
         "--port": str(port),
-        "--data": str(data),
         "--client-id": identity[0],
         "--client-secret": identity[1],
         "--redirect-uri": redirect_uri,
     }
+    if data:
+        words["--data"] = str(data)
     if webhook:
         words |= {"--webhook-url": webhook[0], "--webhook-key": webhook[1]}
     if ready_file:
         words["--ready-file"] = str(ready_file)
     flags = [word for pair in words.items() for word in pair]
-    return [sys.executable, "-m", "xero_sandbox", *flags]
+    return [sys.executable, "-m", "xero_sandbox", *flags, *more]
 
 
 def part_environment(config: Config, url: str) -> dict[str, str]:

@@ -12,12 +12,29 @@ from justpayme.runtime.supervisor import port_is_free
 DEFAULT_PORT = 8100
 CLIENT_ID = "JUSTPAYME-SANDBOX-CLIENT"
 CLIENT_SECRET = "justpayme-sandbox-secret"  # noqa: S105 - a public value of a local fake
+TIER = "calls a day: 1,000 or 5,000"
 WEBHOOK_KEY = "justpayme-sandbox-webhook-key"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Where to listen."""
+    """Where to listen, and what books to begin with."""
     parser.add_argument("--port", type=port_number, default=DEFAULT_PORT, help="default: 8100")
+    parser.add_argument("--tier", choices=("core", "starter"), default="starter", help=TIER)
+    books = parser.add_argument_group("books of their own, gone when it stops")
+    books.add_argument("--seed", type=int, help="number that the demo data come from")
+    books.add_argument("--invoices", type=int, action="append", help="another, of so many invoices")
+    books.add_argument("--country", action="append", help="another, of AU, IE, SG or US")
+
+
+def wishes(arguments: Namespace) -> list[str]:
+    """What is asked of the books, as the sandbox's own options."""
+    seeds = [] if arguments.seed is None else [arguments.seed]
+    asked = {
+        "--seed": seeds,
+        "--invoices": arguments.invoices or [],
+        "--country": arguments.country or [],
+    }
+    return [f"{name}={value}" for name, values in asked.items() for value in values]
 
 
 def run(arguments: Namespace) -> int:
@@ -38,9 +55,11 @@ def run(arguments: Namespace) -> int:
         ("XERO_API_URL", address),
     ):
         print(f"  {name}={value}", file=sys.stderr)
+    asked = wishes(arguments)
     command = sandbox_command(
         port=arguments.port,
-        data=config.home / "sandbox.sqlite",
+        data=None if asked else config.home / "sandbox.sqlite",
+        more=[*asked, "--tier", arguments.tier],
         identity=identity,
         redirect_uri=config.redirect_uri,
         # A local Xero tells nobody but this machine of changes.
