@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from msgspec.structs import replace as changed
 from tests.breaker.stage import Stage
@@ -27,16 +28,19 @@ from justpayme.core.bill import Status
 from justpayme.core.entry import PaymentEntry
 from justpayme.integrations import actions as integrations
 from justpayme.integrations import direction
+from justpayme.sync import webhooks
 from justpayme.sync.models import (
     ClientLink,
     Conflict,
     Connection,
+    Heard,
     Link,
     OutboxItem,
     Run,
     TokenSet,
 )
 from justpayme.xero import oauth
+from justpayme.xero.webhook import Event
 from xero_sandbox.model import Invoice
 
 Act = Callable[[Stage], None]
@@ -299,6 +303,31 @@ def _a_new_pair(stage: Stage) -> None:
     assert bytes(held.sealed) != stage.memory["sealed"]
 
 
+# --- 14: a burst of webhooks -------------------------------------------------------------------
+
+
+def _press_send(stage: Stage) -> None:
+    """Xero sends its words, each several times and in no order, until it hears 200."""
+    xero = stage.xero
+    invoices = [stage.sale("open", nth).id for nth in range(3)]
+    invoices.append(next(i.id for i in xero.sales() if i.number == "NEW-X"))
+    words = [Event(UUID(xero.tenant()), UUID(i), "INVOICE") for i in invoices]
+    words.append(Event(UUID(xero.tenant()), UUID(stage.sale("open", 1).contact_id), "CONTACT"))
+    for nth in range(4):
+        webhooks.receive(words[nth:] + words[::-1], stage.now)
+
+
+def _by_webhook(stage: Stage) -> None:
+    """The tick finds the words after a moment."""
+    stage.xero.clock.advance(3)
+    stage.tick()
+
+
+def _heard_and_read(stage: Stage) -> None:
+    _news_is_here(stage)
+    assert not Heard.objects.filter(waiting_since__isnull=False).exists()
+
+
 # --- 11 to 13: connecting, switching, ending ---------------------------------------------------
 
 
@@ -385,5 +414,6 @@ SCENARIOS = {
         Scenario("disconnect", _something_waits, _gone_but_kept, _press_disconnect, nothing,
                  press_talks=True),
         Scenario("one-directional", _money_waits_too, _nothing_left, _press_one_way),
+        Scenario("webhook burst", _xero_moved_on, _heard_and_read, _press_send, _by_webhook),
     )
 }  # fmt: skip

@@ -33,8 +33,8 @@ from tests.sync.hands import Crash
 
 from justpayme.accounts.models import Membership
 from justpayme.integrations import actions as integrations
-from justpayme.sync import ending, jobs, lost, runs
-from justpayme.sync.models import IN_FLIGHT, Connection, OutboxItem, Run
+from justpayme.sync import ending, jobs, lost, runs, webhooks
+from justpayme.sync.models import IN_FLIGHT, Connection, Heard, OutboxItem, Run
 from xero_sandbox import Store
 from xero_sandbox.model import Invoice
 from xero_sandbox.store import Ledger, Table
@@ -409,6 +409,10 @@ class Stage:
         live = OutboxItem.objects.filter(connection__state=Connection.State.LIVE)
         if live.filter(state__in=(State.WAITING, *IN_FLIGHT)).exists():
             return False
+        if Heard.objects.filter(
+            connection__state=Connection.State.LIVE, waiting_since__isnull=False
+        ).exists():
+            return False
         for row in Connection.objects.all():
             if row.state == Connection.State.DISCONNECTED and row.next_due_at is not None:
                 return False
@@ -429,6 +433,9 @@ class Stage:
             moments += filter(None, (row.next_due_at, row.blocked_until))
         waiting = OutboxItem.objects.filter(state__in=(State.WAITING, *IN_FLIGHT))
         moments += [at for at in waiting.values_list("not_before", flat=True) if at]
+        heard = Heard.objects.filter(waiting_since__isnull=False)
+        for since, taken in heard.values_list("waiting_since", "taken_at"):
+            moments += [since + webhooks.SETTLE, (taken or since) + webhooks.REST]
         moments += [x.due for x in self.xero.app.late.all() if x.status == 0]
         ahead = min(at for at in moments if at > now)
         self.xero.frozen.advance((ahead - now).total_seconds() + 0.001)
