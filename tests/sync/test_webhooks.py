@@ -198,7 +198,7 @@ def test_while_xero_wants_us_to_wait_a_word_waits(xero: Xero, imported: Connecti
     Connection.objects.update(blocked_until=xero.clock.now() + timedelta(hours=1))
     xero.reset_log()
     receive([told(imported)], xero.clock.now())
-    assert look(xero) == []
+    assert webhooks.due(xero.clock.now() + webhooks.REST) == []
     assert runs.run_sync(imported.pk, cause=Run.Cause.WEBHOOK, clock=xero.clock) is None
     assert xero.http.get("/sandbox/log").json() == []
     xero.later(60)
