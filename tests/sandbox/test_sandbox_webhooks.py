@@ -4,9 +4,10 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.sandbox.test_sandbox_write_invoices import UK, pay, put
 
 from xero_sandbox import FrozenClock
 from xero_sandbox.__main__ import main
+from xero_sandbox.webhooks import post_it
 
 URL, KEY = "http://127.0.0.1:9/hook", "Ω-key"
 Sent = tuple[dict[str, Any], bool]
@@ -300,3 +302,43 @@ def test_the_command_line_takes_no_address_elsewhere() -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["--webhook-url", "http://example.com/hook"])
     assert stopped.value.code == 2
+
+
+@pytest.fixture
+def odd_address() -> Iterator[Callable[[bytes], str]]:
+    """An address on this machine that answers once, with any bytes at all."""
+    ears: list[socket.socket] = []
+
+    def make(answer: bytes) -> str:
+        ear = socket.create_server(("127.0.0.1", 0))
+        ears.append(ear)
+
+        def listen() -> None:
+            caller, _ = ear.accept()
+            with caller:
+                caller.recv(65_536)
+                caller.sendall(answer)
+
+        threading.Thread(target=listen, daemon=True).start()
+        return f"http://127.0.0.1:{ear.getsockname()[1]}/hook"
+
+    yield make
+    for ear in ears:
+        ear.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (b"garbage\r\n\r\n", 0),
+        (b"", 0),
+        (b"HTTP/1.1 abc\r\n\r\n", 0),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", 204),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://example.invalid/\r\n\r\n", 302),
+        (b"HTTP/1.1 500 <b>\r\n\r\n", 500),
+    ],
+)
+def test_an_address_may_answer_anything_and_is_never_followed_elsewhere(
+    odd_address: Callable[[bytes], str], answer: bytes, status: int
+) -> None:
+    assert post_it(odd_address(answer), b"{}", "signed") == status
