@@ -124,8 +124,9 @@ def limit_app(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
 
 
 def limit_concurrent(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:
-    """429 of five at once: no Retry-After (2.1)."""
-    return _limited(sandbox, rule, "concurrent", "missing")
+    """429 of five at once; whether it has a Retry-After is an open question (2.1)."""
+    wait = "1" if sandbox.store.open.concurrent_wait == "present" else "missing"
+    return _limited(sandbox, rule, "concurrent", wait)
 
 
 def error_500(sandbox: "Sandbox", rule: Rule, request: Request) -> Response:

@@ -188,7 +188,7 @@ def test_what_is_gone_stays_readable(writer: Xero) -> None:
 
 
 def test_modified_since_is_accurate_to_the_second(writer: Xero, clock: FrozenClock) -> None:
-    """3.2: a stamp floored to the second brings its own row again (6.2)."""
+    """3.2, 6.2: a stamp floored to the second brings its own row again."""
     clock.advance(60)
     made = put(writer)
     found = rows(writer, headers=since(clock.now()))

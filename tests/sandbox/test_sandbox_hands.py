@@ -209,7 +209,7 @@ def test_money_ahead_is_allocated_through_the_api(writer: Xero, plural: str) -> 
 def test_whether_an_allocation_moves_the_stamp_is_a_switch(
     writer: Xero, clock: FrozenClock, moves: bool
 ) -> None:
-    """11: not established."""
+    """11.7: not established."""
     made = put(writer)
     writer.assume(allocation_stamp="moves" if moves else "stays")
     for action in ("allocate", "take back"):
