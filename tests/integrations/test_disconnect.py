@@ -19,7 +19,8 @@ from tests.integrations.world import World
 
 from justpayme.accounts.models import Business, SecurityEvent, User
 from justpayme.bills.models import Bill, HistoryEntry
-from justpayme.sync import ending, lost
+from justpayme.sync import ending, lost, runs
+from justpayme.sync.clock import RealClock
 from justpayme.sync.models import Connection, Link, Run, TokenSet
 
 pytestmark = pytest.mark.django_db
@@ -309,3 +310,16 @@ def test_a_run_under_way_makes_no_call_after_the_disconnect(
     live.refresh_from_db()
     assert live.state == Connection.State.DISCONNECTED
     assert not TokenSet.objects.exists()
+
+
+def test_reconnecting_does_not_shorten_the_wait_that_xero_asked_for(
+    browser: Client, world: World, imported: Connection
+) -> None:
+    """I-40: a day's limit outlives a disconnect; the first sync starts when it has passed."""
+    until = timezone.now() + timedelta(hours=3)
+    Connection.objects.filter(pk=imported.pk).update(blocked_until=until)
+    disconnect(browser, imported)
+    connect(browser, world, "GB")
+    imported.refresh_from_db()
+    assert (imported.state, imported.blocked_until) == (Connection.State.LIVE, until)
+    assert runs.run_sync(imported.pk, cause=Run.Cause.CONNECT, clock=RealClock()) is None

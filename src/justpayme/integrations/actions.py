@@ -401,7 +401,7 @@ def _heal(row: Connection, token_set: TokenSet, now: datetime) -> None:
 def _clear_trouble(row: Connection) -> None:
     row.failures = 0
     row.error_code = row.error_text = ""
-    row.error_at = row.notified_at = row.blocked_until = None
+    row.error_at = row.notified_at = None
 
 
 # --- choose ------------------------------------------------------------------------------------
