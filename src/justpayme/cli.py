@@ -14,7 +14,10 @@ from importlib import import_module
 from justpayme.runtime.command import USAGE, Command, CommandError
 from justpayme.runtime.parts import serving_config, usable_config
 
-OWN = ("demo", "serve", "web", "worker", "sandbox", "test", "doctor", "secret", "migrate")
+OWN = (
+    *("demo", "serve", "web", "worker", "sandbox"),
+    *("test", "simulate", "doctor", "secret", "migrate"),
+)
 ROOMS = {
     "sync": ("justpayme.sync.commands", "read from Xero now"),
     "verify": ("justpayme.sync.commands", "compare every bill with its Xero invoice"),

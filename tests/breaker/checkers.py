@@ -261,7 +261,7 @@ def _twice(world: World, country: str, here: Connections) -> Iterator[Finding]:
 
 
 def keys(world: World, connections: Connections) -> Iterator[Finding]:
-    """I-18, I-19: a key belongs to one request and one organisation, and is used within its life."""
+    """I-18, I-19: a key belongs to one request of one organisation, and is used within its life."""
     by_key: dict[str, list[Call]] = defaultdict(list)
     for call in world.calls:
         if call.changes_xero:
@@ -339,6 +339,18 @@ def one_run(world: World, connections: Connections) -> Iterator[Finding]:
             yield Finding("I-42", f"{under_way} runs of {connection} at once")
 
 
+def lost_for_a_reason(world: World, connections: Connections) -> Iterator[Finding]:
+    """I-34, I-35: a connection is lost only if Xero refused the refresh token or the access, and
+    its owner has heard of it once."""
+    refused = any(
+        (e.status == 400 and e.path.endswith("/connect/token")) or e.status in (401, 403)
+        for e in world.app.log.last()
+    )
+    for connection in connections:
+        if connection.state == Connection.State.LOST and not refused:
+            yield Finding("I-35", f"{connection} is lost, though Xero refused nothing")
+
+
 # --- what people typed --------------------------------------------------------------------------
 
 
@@ -346,9 +358,8 @@ def histories(world: World, connections: Connections) -> Iterator[Finding]:
     """I-31: every bill's past, rebuilt from its history, is whole and ends in the bill of today."""
     for business in {c.business_id: c.business for c in connections}.values():
         books = queries.open_books(business, world.clock.now())
-        for pk in (
-            Bill.objects.filter(business=business).order_by("pk").values_list("pk", flat=True)
-        ):
+        changed = HistoryEntry.objects.filter(business=business).exclude(changes=[])
+        for pk in sorted(set(changed.values_list("bill_id", flat=True))):
             for entry, name in gaps_of(books, pk):
                 yield Finding("I-31", f"bill {pk}: {name} is doubtful at entry {entry}")
 
@@ -451,14 +462,14 @@ def secret(world: World, connections: Connections) -> Iterator[Finding]:
     hidden = sorted(world.secrets)
     if not hidden:
         return
+    told = " UNION ALL ".join(
+        f"SELECT '{table}' FROM {table} t WHERE t::text LIKE ANY(%(hidden)s)"  # noqa: S608
+        for table in TOLD
+    )
     with database.cursor() as cursor:
-        for table in TOLD:
-            cursor.execute(
-                f"SELECT count(*) FROM {table} t WHERE t::text LIKE ANY(%s)",  # noqa: S608
-                [[f"%{text}%" for text in hidden]],
-            )
-            if (row := cursor.fetchone()) and row[0]:
-                yield Finding("I-54", f"{table} holds a token")
+        cursor.execute(told, {"hidden": [f"%{text}%" for text in hidden]})
+        for (table,) in cursor.fetchall():
+            yield Finding("I-54", f"{table} holds a token")
 
 
 TOLD = (
@@ -469,23 +480,23 @@ TOLD = (
 
 def apart(world: World, connections: Connections) -> Iterator[Finding]:
     """I-48: whatever hangs on a connection is its business's."""
+    query = " UNION ALL ".join(f"SELECT '{what}' {rows}" for what, rows in _FOREIGN.items())
     with database.cursor() as cursor:
-        for what, query in _FOREIGN.items():
-            cursor.execute(query)
-            if (row := cursor.fetchone()) and row[0]:
-                yield Finding("I-48", f"{row[0]} {what} of another business")
+        cursor.execute(query)
+        for (what,) in cursor.fetchall():
+            yield Finding("I-48", f"{what} of another business")
 
 
 _FOREIGN = {
-    "links": "SELECT count(*) FROM sync_link l JOIN bills_bill b ON b.id = l.bill_id"
+    "links": "FROM sync_link l JOIN bills_bill b ON b.id = l.bill_id"
     " JOIN sync_connection c ON c.id = l.connection_id WHERE c.business_id <> b.business_id",
-    "clients": "SELECT count(*) FROM bills_bill b JOIN bills_client k ON k.id = b.client_id"
+    "clients": "FROM bills_bill b JOIN bills_client k ON k.id = b.client_id"
     " WHERE k.business_id <> b.business_id",
-    "contacts": "SELECT count(*) FROM sync_clientlink l JOIN bills_client k ON k.id = l.client_id"
+    "contacts": "FROM sync_clientlink l JOIN bills_client k ON k.id = l.client_id"
     " JOIN sync_connection c ON c.id = l.connection_id WHERE c.business_id <> k.business_id",
-    "intentions": "SELECT count(*) FROM sync_outboxitem i JOIN sync_connection c"
+    "intentions": "FROM sync_outboxitem i JOIN sync_connection c"
     " ON c.id = i.connection_id WHERE c.business_id <> i.business_id",
-    "histories": "SELECT count(*) FROM bills_historyentry h JOIN bills_bill b ON b.id = h.bill_id"
+    "histories": "FROM bills_historyentry h JOIN bills_bill b ON b.id = h.bill_id"
     " WHERE h.business_id <> b.business_id",
 }
 
@@ -498,6 +509,7 @@ ALWAYS: tuple[Checker, ...] = (
     patient,
     one_refresh,
     one_run,
+    lost_for_a_reason,
     histories,
     nothing_lost,
     nothing_unpaid,

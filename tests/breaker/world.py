@@ -8,7 +8,7 @@ version that an invoice ever had in Xero, and what people here typed. `checkers`
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -20,21 +20,22 @@ from msgspec.structs import replace
 from tests.fixtures.xero import NOW, TestClock, Xero, go_two_way
 
 from justpayme.accounts.models import Business, Membership, User
-from justpayme.sync import runs
+from justpayme.sync import outbox, runs
 from justpayme.sync.models import IN_FLIGHT, Connection, OutboxItem, Run
 from justpayme.sync.under_way import WATCH
 from justpayme.xero import oauth
 from xero_sandbox import Store, act
 from xero_sandbox.given import BadInput
+from xero_sandbox.late import Late
 from xero_sandbox.model import Invoice, Organisation
 from xero_sandbox.rules import Refused
 from xero_sandbox.seed import Books, nz_organisation, uk_organisation
+from xero_sandbox.store import Ledger
 
 COUNTRIES = ("GB", "NZ", "AU")
 STORIES = ("open", "part", "open", "paid", "draft", "open", "voided", "part-credit", "twice")
 """What the invoices of a small organisation went through; the first ones are made first."""
 CUSTOMERS = ("O'Brien & <b>Söhne</b>", "=SUM(A1) שלום", "株式会社🎉")
-MOVING = (OutboxItem.State.WAITING, *IN_FLIGHT)
 
 
 @dataclass(slots=True)
@@ -52,6 +53,7 @@ class Call:
     key: str
     params: str
     body: bytes
+    request: httpx2.Request
     by: int | None = None
     status: int = 0
     answered: datetime | None = None
@@ -92,6 +94,23 @@ class Received:
     marker: str
 
 
+class Body(httpx2.SyncByteStream):
+    """An answer's body. What breaks in it looks as it does through a socket."""
+
+    def __init__(self, inner: Any, request: httpx2.Request) -> None:
+        self.inner = inner
+        self.request = request
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self.inner
+        except ConnectionResetError as error:
+            raise httpx2.ReadError(str(error), request=self.request) from error
+
+    def close(self) -> None:
+        self.inner.close()
+
+
 class Tap(httpx2.BaseTransport):
     """The way to Xero. Writes down every call; `before` and `after` are for who listens."""
 
@@ -104,13 +123,32 @@ class Tap(httpx2.BaseTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         call = self.world.note_call(request)
         self.before(call)
-        answer = self.inner.handle_request(request)
+        try:
+            answer = self.inner.handle_request(request)
+        except httpx2.TransportError:
+            self.after(call)
+            raise
         call.status, call.answered = answer.status_code, self.world.frozen.now()
         call.problem = answer.headers.get("x-rate-limit-problem", "")
         wait = answer.headers.get("retry-after", "")
         call.retry_after = float(wait) if wait.isdigit() else None
+        answer.stream = Body(answer.stream, request)
         self.after(call)
         return answer
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A moment of Xero's books."""
+
+    books: dict[str, tuple[Organisation, list[Any]]]
+    shelves: dict[str, dict[str, Any]]
+    now: datetime
+    marks: list[Mark]
+    secrets: set[str]
+
+
+_SHELVES = ("connections", "codes", "refresh_tokens", "settings", "answers")
 
 
 class OurClock(TestClock):
@@ -137,7 +175,8 @@ class World(Xero):
             small_organisation(store, random, now, country, sales)
         super().__init__(store)
         self.frozen.advance((now - NOW).total_seconds())
-        self.clock = OurClock(self)
+        self.clock: OurClock = OurClock(self)
+        self.app.sleep = self.frozen.advance
         self.tap = Tap(self, self.transport)
         self.transport = self.tap
         self.calls: list[Call] = []
@@ -171,6 +210,7 @@ class World(Xero):
             key=request.headers.get("idempotency-key", ""),
             params=request.url.query.decode(),
             body=request.read() if request.method != "GET" else b"",
+            request=request,
             by=self.working_for(),
         )
         if "/sandbox/" not in call.path and "/identity/" not in call.path:
@@ -192,6 +232,39 @@ class World(Xero):
         `two`."""
         pk = connection if isinstance(connection, int) else connection.pk
         self.marks.append(Mark(len(self.marks) + 1, pk, what))
+
+    # --- going back ----------------------------------------------------------------------------
+
+    def keep(self) -> Kept:
+        """Both Xero's books and the memory as they are now."""
+        store = self.app.store
+        books = {t: (x.organisation, x.records()) for t, x in store.ledgers.items()}
+        shelves = {name: dict(getattr(store, name)) for name in _SHELVES}
+        return Kept(books, shelves, self.frozen.now(), list(self.marks), set(self.secrets))
+
+    def rewind(self, kept: Kept) -> None:
+        """Everything in Xero is as it was; nothing has been called or typed since."""
+        store, app = self.app.store, self.app
+        store.ledgers.clear()
+        self.versions.clear()
+        for tenant, (organisation, records) in kept.books.items():
+            store.ledgers[tenant] = Ledger(organisation)
+            store.ledgers[tenant].load(records)
+            for record in records:
+                if isinstance(record, Invoice):
+                    self.versions[record.id].append(record)
+        for name, shelf in kept.shelves.items():
+            getattr(store, name).clear()
+            getattr(store, name).update(shelf)
+        app.identity._expired.clear()
+        app.log.reset()
+        app.limits.reset()
+        app.faults.remove()
+        app.late = Late()
+        self.frozen.advance((kept.now - self.frozen.now()).total_seconds())
+        self.clock.ahead = 0.0
+        self.calls, self.typed, self.received = [], [], []
+        self.marks, self.secrets = list(kept.marks), set(kept.secrets)
 
     # --- Xero's side ---------------------------------------------------------------------------
 
@@ -283,8 +356,10 @@ def next_moment(world: World, connection: Connection) -> datetime | None:
     connection.refresh_from_db()
     if not connection.is_live:
         return None
-    items = OutboxItem.objects.filter(connection=connection, state__in=MOVING)
-    moments = [m or world.clock.now() for m in items.values_list("not_before", flat=True)]
+    flying = OutboxItem.objects.filter(connection=connection, state__in=IN_FLIGHT)
+    moments = [m or world.clock.now() for m in flying.values_list("not_before", flat=True)]
+    if outbox.has_work(connection, world.clock.now()):
+        moments.append(world.clock.now())
     late = [
         x.due + timedelta(seconds=world.clock.ahead) for x in world.app.late.all() if not x.status
     ]
@@ -317,6 +392,7 @@ def quiet(world: World, *connections: Connection, audit: bool = False, rounds: i
             sync(world, connection)
         else:
             raise AssertionError(f"{connection} is not quiet after {rounds} runs")
+    for connection in connections:
         if connection.is_live:
             _last_look(world, connection, audit)
 
@@ -326,6 +402,8 @@ def _last_look(world: World, connection: Connection, audit: bool) -> None:
     if audit:
         Connection.objects.filter(pk=connection.pk).update(audited_at=None)
     run = sync(world, connection)
+    connection.refresh_from_db()
+    if connection.state == Connection.State.LOST:
+        return  # only now it heard that Xero lets it in no more
     if run is None or run.state != Run.State.DONE:
         raise AssertionError(f"the last look failed: {run and run.error_text}")
-    connection.refresh_from_db()

@@ -1,0 +1,33 @@
+"""`justpayme simulate`: try to break the sync with seeded stories, from a checkout."""
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+
+from justpayme.runtime.command import Command
+from justpayme.runtime.commands.test import checkout
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """How many stories, which, and what to keep."""
+    parser.add_argument("--seeds", type=int, default=500, help="how many stories (500)")
+    parser.add_argument("--first-seed", type=int, default=1, help="the first one's number (1)")
+    parser.add_argument("--processes", type=int, default=min(os.cpu_count() or 1, 2))
+    parser.add_argument("--minutes", type=float, help="begin no more stories after so long")
+    parser.add_argument(
+        "--record", metavar="FILE", help="add to this record, leave out what it has"
+    )
+    parser.add_argument("--json", action="store_true", help="the result as JSON")
+    parser.add_argument("--replay", type=int, metavar="SEED", help="tell this one again")
+    parser.add_argument("--whole", action="store_true", help="with --replay: don't make it shorter")
+
+
+def run(options: Namespace) -> int:
+    """1 if anything did not hold. The stories are part of the tests."""
+    sys.path.insert(0, str(checkout()))
+    from tests.breaker import command  # type: ignore[import-untyped,unused-ignore]
+
+    return int(command.run(options))
+
+
+COMMAND = Command("simulate", "try to break the sync (from a checkout)", add_arguments, run)

@@ -1,0 +1,270 @@
+"""`justpayme simulate`: many stories, in several processes, on a database that is thrown away.
+
+    server ─▶ one migrated database ─▶ a copy for each process ─▶ seeds, a few at a time
+                                                              ◀─ stories that failed
+
+A failure prints its seed and its end, is made shorter, and is told again by `--replay`.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import pstats
+import sys
+import time
+from argparse import Namespace
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection as Pipe
+from typing import Any
+
+from tests import conftest as house
+
+TAIL = 25
+"""Lines of a failed story that are printed."""
+BATCH = 5
+AGAIN = 100
+"""Every so manyth seed is told twice, and must go the same way."""
+
+
+@dataclass
+class Tally:
+    """What was tried. `failures`: stories that did not hold, as JSON."""
+
+    seeds: int = 0
+    calls: int = 0
+    steps: int = 0
+    again: int = 0
+    busy: float = 0.0
+    failures: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, other: dict[str, Any]) -> None:
+        """Add what a process tried."""
+        self.seeds += other["seeds"]
+        self.calls += other["calls"]
+        self.steps += other["steps"]
+        self.again += other["again"]
+        self.busy += other["busy"]
+        self.failures += other["failures"]
+
+
+def run(options: Namespace) -> int:
+    """Play what was asked for; 1 if anything did not hold."""
+    from tests.breaker import record
+
+    if house.SERVER is not None:
+        house.SERVER.start()
+    try:
+        _migrate()
+        if options.replay is not None:
+            return _replay(options)
+        todo = record.missing(options.record, options.first_seed, options.seeds)
+        tally, done, seconds = _play_all(options, todo)
+        if options.record:
+            record.add(options.record, done, tally, seconds)
+        _show(options, tally, seconds)
+        return 1 if tally.failures else 0
+    finally:
+        if house.SERVER is not None:
+            house.SERVER.stop()
+
+
+def _migrate() -> None:
+    from django.core.management import call_command
+    from django.db import connections
+
+    call_command("migrate", verbosity=0)
+    connections.close_all()
+
+
+def _copy(number: int) -> None:
+    """A database of its own for one process."""
+    from django.conf import settings
+    from django.db import connections
+
+    name = f"simulation_{number}"
+    database = settings.DATABASES["default"]["NAME"]
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+            " AND pid <> pg_backend_pid()",
+            [name],
+        )
+        cursor.execute(f"DROP DATABASE IF EXISTS {name}")
+    connections.close_all()
+    with _elsewhere() as cursor:
+        cursor.execute(f"CREATE DATABASE {name} TEMPLATE {database}")
+    connections["default"].settings_dict["NAME"] = name
+
+
+def _elsewhere() -> Any:
+    """A cursor of a database that nobody copies."""
+    from django.db import connections
+
+    return connections["default"]._nodb_cursor()
+
+
+# --- processes -----------------------------------------------------------------------------------
+
+
+def _play_all(options: Namespace, todo: list[int]) -> tuple[Tally, list[int], float]:
+    """Play these seeds, over processes; what was tried, which seeds, and the seconds it took."""
+    context = multiprocessing.get_context("fork")
+    started, tally, done = time.monotonic(), Tally(), []
+    pipes: list[Pipe] = []
+    players = []
+    for number in range(options.processes):
+        ours, theirs = context.Pipe()
+        _copy(number)
+        player = context.Process(target=_player, args=(number, theirs), daemon=True)
+        player.start()
+        pipes.append(ours)
+        players.append(player)
+    end = started + 60 * options.minutes if options.minutes else None
+    batches = [todo[i : i + BATCH] for i in range(0, len(todo), BATCH)][::-1]
+    waiting: dict[Any, list[int]] = {}
+    for pipe in pipes:
+        _give(pipe, batches, waiting)
+    while waiting:
+        for pipe in multiprocessing.connection.wait(list(waiting)):
+            tally.add(pipe.recv())  # type: ignore[union-attr]
+            done += waiting.pop(pipe)
+            if end is None or time.monotonic() < end:
+                _give(pipe, batches, waiting)
+        _progress(options, tally, len(todo), time.monotonic() - started)
+    for pipe in pipes:
+        pipe.send(None)
+    for player in players:
+        player.join()
+    return tally, sorted(done), time.monotonic() - started
+
+
+def _give(pipe: Any, batches: list[list[int]], waiting: dict[Any, list[int]]) -> None:
+    if batches:
+        waiting[pipe] = batches.pop()
+        pipe.send(waiting[pipe])
+
+
+def _player(number: int, pipe: Pipe) -> None:
+    """A process that plays what it is given, until it is given nothing."""
+    from django.db import connections
+    from tests.breaker.simulation import Theatre
+
+    connections.close_all()
+    connections["default"].settings_dict["NAME"] = f"simulation_{number}"
+    theatre = Theatre()
+    profile = cProfile.Profile() if os.environ.get("JUSTPAYME_PROFILE") else None
+    with theatre.open():
+        while (seeds := pipe.recv()) is not None:
+            if profile:
+                profile.enable()
+            pipe.send(play(theatre, seeds))
+            if profile:
+                profile.disable()
+    if profile:
+        pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(45)
+
+
+def play(theatre: Any, seeds: list[int]) -> dict[str, Any]:
+    """Play these seeds, some of them twice; what was tried, and what did not hold."""
+    told: dict[str, Any] = vars(Tally())
+    started = time.process_time()
+    for seed in seeds:
+        story = theatre.play(seed)
+        told["seeds"] += 1
+        told["calls"] += story.calls
+        told["steps"] += len(story.script)
+        if seed % AGAIN == 0 and not story.findings:
+            told["again"] += 1
+            second = theatre.play(seed)
+            if second.digest != story.digest:
+                told["failures"].append(
+                    story.as_json() | {"findings": ["told twice, it went two ways"]}
+                )
+        if story.findings:
+            told["failures"].append(story.as_json())
+    told["busy"] = time.process_time() - started
+    return told
+
+
+# --- what a person sees --------------------------------------------------------------------------
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _hint(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def _progress(options: Namespace, tally: Tally, total: int, seconds: float) -> None:
+    if options.json or not tally.seeds:
+        return
+    pace = tally.seeds / seconds
+    left = (total - tally.seeds) / pace
+    line = f"{tally.seeds}/{total} seeds, {pace:.1f}/s, {left / 60:.0f} min left"
+    _hint(f"\r{line}, {len(tally.failures)} failed  ")
+
+
+def _show(options: Namespace, tally: Tally, seconds: float) -> None:
+    if options.json:
+        _say(json.dumps({"seconds": round(seconds, 1), **vars(tally)}, default=str))
+        return
+    _hint("\n")
+    rows = {
+        "seeds": tally.seeds,
+        "steps": tally.steps,
+        "calls": tally.calls,
+        "told twice": tally.again,
+        "seconds": round(seconds),
+        "ms of a processor a seed": round(1000 * tally.busy / max(tally.seeds, 1)),
+        "failures": len(tally.failures),
+    }
+    for name, value in rows.items():
+        _say(f"{name:<28}{value:>12,}")
+    for failure in tally.failures[:20]:
+        _tell(failure)
+
+
+def _tell(failure: dict[str, Any]) -> None:
+    _say(
+        f"\nseed {failure['seed']} failed; tell it again: "
+        f"./justpayme simulate --replay {failure['seed']}"
+    )
+    for line in failure["findings"][:5]:
+        _say(f"  {line}")
+    for line in failure["trace"][-TAIL:]:
+        _say(f"    {line}")
+
+
+def _replay(options: Namespace) -> int:
+    """Tell one seed again, and, if it fails, as short as it can be made."""
+    from tests.breaker.shrink import shorten
+    from tests.breaker.simulation import Theatre
+
+    _copy(0)
+    theatre = Theatre()
+    with theatre.open():
+        story = theatre.play(options.replay)
+        if story.findings and not options.whole:
+            _hint("made shorter …\n")
+            story = shorten(theatre, story, tell=_shorter)
+    _say(f"seed {story.seed}: {story.options}")
+    for line in story.trace:
+        _say(f"  {line}")
+    for finding in story.findings:
+        _say(finding)
+    if not story.findings:
+        _say("everything held")
+    return 1 if story.findings else 0
+
+
+def _shorter(steps: int) -> None:
+    with suppress(BrokenPipeError):
+        _hint(f"\r{steps} steps  ")

@@ -1,0 +1,75 @@
+"""The simulation: hundreds of seeded stories, each told by the real sync, all of them held.
+
+What they can find is shown by what they do find when something is planted: `test_checkers.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from tests.breaker import people
+from tests.breaker.shrink import shorten
+from tests.breaker.simulation import Options, Theatre
+
+pytestmark = [pytest.mark.layer("simulation"), pytest.mark.timeout(600)]
+
+SEEDS = 5000 if os.environ.get("JUSTPAYME_FULL") else 500
+CHUNKS = 10
+Cases = Callable[[int], None]
+
+
+@pytest.fixture
+def theatre(transactional_db: None) -> Iterator[Theatre]:
+    """The stage in this process's test database."""
+    found = Theatre()
+    with found.open():
+        yield found
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_every_promise_holds_in_every_story(theatre: Theatre, chunk: int, cases: Cases) -> None:
+    """All of A to F, whatever happens; `./justpayme simulate --replay SEED` tells one again."""
+    failed = []
+    for seed in range(1 + chunk, SEEDS + 1, CHUNKS):
+        story = theatre.play(seed)
+        cases(1)
+        failed += [f"seed {seed}: {finding}" for finding in story.findings[:2]]
+    assert not failed, "\n".join(failed)
+
+
+def test_a_story_is_told_twice_in_the_same_words(theatre: Theatre, cases: Cases) -> None:
+    """The trace, every call and every row in the end; after another story in between as well."""
+    digests = [(theatre.play(seed).digest, theatre.play(seed).digest) for seed in (3, 7, 11)]
+    assert [first for first, _ in digests] == [second for _, second in digests]
+    assert theatre.play(3).digest == digests[0][0]
+    cases(7)
+
+
+def test_a_story_is_told_by_its_choices_alone(theatre: Theatre, cases: Cases) -> None:
+    """What shrinking stands on."""
+    story = theatre.play(5)
+    again = theatre.play(5, replace(story.options, steps=len(story.script)), story.script)
+    assert again.digest == story.digest
+    cases(2)
+
+
+def test_a_failing_story_is_made_short(
+    theatre: Theatre, cases: Cases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistake that one step in ten makes is told in a few steps: the edit, and little else."""
+
+    def forgets(here: people.Here, bill: object, *names: str) -> None:
+        raise AssertionError("the history does not tell of it")
+
+    monkeypatch.setattr(people.Here, "remember", forgets)
+    options = replace(Options.of(2), home=("edit",), faults=("F3 broken",), crashes=0.15, runs=3)
+    seeds = (theatre.play(seed, options) for seed in range(1, 20))
+    story = next(story for story in seeds if story.findings)
+    short = shorten(theatre, story)
+    assert short.what == story.what
+    assert len(short.script) <= 2 < len(story.script)
+    assert short.options.faults == ()
+    cases(1)
