@@ -212,6 +212,7 @@ def test_a_look_that_fails_is_made_good_by_the_next_try(xero: Xero, imported: Co
     xero.fault("error_500", count=50)
     (run,) = look(xero)
     assert (run.kind, run.state) == ("named", "failed")
+    assert waiting(imported)
     imported.refresh_from_db()
     assert imported.next_due_at is not None
     assert imported.next_due_at < xero.clock.now() + timedelta(minutes=2)
