@@ -59,6 +59,13 @@ def archive_contact(sandbox: "Sandbox", ledger: Ledger, given: Given) -> Contact
     )
 
 
+def merge_contact(sandbox: "Sandbox", ledger: Ledger, given: Given) -> Contact:
+    """Merge a contact into another one, which ``into`` names by id, number or name."""
+    into = contact_of(ledger, {"contact": text(given, "into")})
+    gone = contact_of(ledger, given)
+    return rules.merge_contacts(sandbox.store, ledger, gone.id, into.id, sandbox.clock.now())
+
+
 def restore_contact(sandbox: "Sandbox", ledger: Ledger, given: Given) -> Contact:
     """Take a contact out of the archive, which only a person can (4.4)."""
     return rules.restore_contact(
@@ -133,6 +140,7 @@ ACTIONS: dict[str, Callable[["Sandbox", Ledger, Given], Contact | Row]] = {
     "edit-contact": edit_contact,
     "rename-contact": edit_contact,
     "archive-contact": archive_contact,
+    "merge-contact": merge_contact,
     "restore-contact": restore_contact,
     "switch": switch,
     "lock": lock,

@@ -112,6 +112,10 @@ class Open(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Literal["fixed", "free"],
         Meta(title="3.10", description="ExpectedPaymentDate once money is applied"),
     ] = "fixed"
+    merged_documents: Annotated[
+        Literal["stamped", "unstamped"],
+        Meta(title="4.4", description="the stamps of invoices whose contact was merged away"),
+    ] = "stamped"
     halves: Annotated[
         Literal["away", "even"],
         Meta(title="3.11 11.13", description="half a cent: away from zero, or to the even cent"),

@@ -44,7 +44,11 @@ def contact_form(ledger: Ledger, contact: Contact, back: str) -> Markup:
     )
     save = act_form(ledger, "edit-contact", back, asked, f"Save {name}", "quiet")
     archive = act_form(ledger, "archive-contact", back, which, f"Archive {name}", "danger")
-    return Markup("<section>{}{}</section>").format(save, archive)
+    into = which + fields(field(f"Merge {name} into", "into", "", required=True))
+    merge = more(
+        f"Merge {name}", act_form(ledger, "merge-contact", back, into, f"Merge {name}", "danger")
+    )
+    return Markup("<section>{}{}{}</section>").format(save, archive, merge)
 
 
 def settings(sandbox: "Sandbox", ledger: Ledger, done: str) -> Response:

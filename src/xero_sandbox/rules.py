@@ -488,6 +488,30 @@ def change_contact(
         return new
 
 
+def merge_contacts(
+    store: Store, ledger: Ledger, gone_id: str, stays_id: str, now: datetime
+) -> Contact:
+    """Archive a contact in favour of another, which takes over its documents (4.4).
+
+    Whether the documents get a new stamp is an open question. Returns the archived one.
+    """
+    with store.lock:
+        gone, stays = ledger.contacts.get(gone_id), ledger.contacts.get(stays_id)
+        if gone is None or stays is None:
+            raise Refused(NOT_FOUND)
+        if gone.id == stays.id or {gone.status, stays.status} != {"ACTIVE"}:
+            raise Refused("Two different active contacts can be merged.")
+        stamped = {"updated": now} if ledger.open.merged_documents == "stamped" else {}
+        moved = [
+            replace(document, contact_id=stays.id, **stamped)
+            for document in (*ledger.invoices.rows.values(), *ledger.credits())
+            if document.contact_id == gone.id
+        ]
+        merged = replace(gone, status="ARCHIVED", merged_to=stays.id, updated=now)
+        store.save(ledger.organisation.id, merged, replace(stays, updated=now), *moved)
+        return merged
+
+
 def restore_contact(store: Store, ledger: Ledger, contact_id: str, now: datetime) -> Contact:
     """Take a contact out of the archive, unless its name is in use by now (4.4)."""
     with store.lock:

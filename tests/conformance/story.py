@@ -188,6 +188,7 @@ def hears_news(stage: Stage) -> None:
     xero.act("allocate-credit", credit=note["CreditNoteID"], invoice=second.number, amount="5")
     xero.act("void-invoice", invoice=stage.sale("open", 2).number)
     xero.act("deduct-cis", invoice=stage.sale("open", 3).number, amount="7.00")
+    xero.act("merge-contact", contact=first.contact_id, into="Renamed & Söhne")
     fields = {"description": HOSTILE, "unit_amount": "12.34", "number": "NEW-X"}
     xero.act("create-invoice", contact=second.contact_id, **fields)
     webhooks.deliver(xero)
@@ -196,7 +197,7 @@ def hears_news(stage: Stage) -> None:
     equal(stage)
     heard = bill_of(second)
     assert (bill_of(first).reference, heard.paid, heard.credited) == (HOSTILE, TEN, Decimal(5))
-    assert heard.client.name == "Renamed & Söhne"
+    assert heard.client.name == bill_of(first).client.name == "Renamed & Söhne"
     assert bill_of(stage.sale("open", 2)).status == Status.VOID
     assert Bill.objects.filter(number="NEW-X").count() == 1
 

@@ -275,6 +275,16 @@ def expected_date_with_money(xero: Xero, clock: FrozenClock) -> object:
     return status(xero.write("POST", f"Invoices/{made['InvoiceID']}", change))
 
 
+@seen(stamped=True, unstamped=False)
+def merged_documents(xero: Xero, clock: FrozenClock) -> object:
+    made = put(xero)
+    clock.advance(60)
+    xero.act("merge-contact", tenant=UK, contact=contact(xero).id, into="Ridgeway University")
+    after = read(xero, made)
+    assert after["Contact"]["Name"] == "Ridgeway University"
+    return after["UpdatedDateUTC"] != made["UpdatedDateUTC"]
+
+
 @seen(away=5.01, even=5.00)
 def halves(xero: Xero, clock: FrozenClock) -> object:
     line = {**LINE, "Quantity": "0.5", "UnitAmount": "10.01"}
