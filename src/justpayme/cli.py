@@ -22,6 +22,7 @@ ROOMS = {
     "sync": ("justpayme.sync.commands", "read from Xero now"),
     "verify": ("justpayme.sync.commands", "compare every bill with its Xero invoice"),
     "explain": ("justpayme.sync.commands", "tell why a bill says what it says"),
+    "restored": ("justpayme.sync.commands", "look in Xero for what a restored backup would send"),
     "bill": ("justpayme.bills.bill_commands", "show, add, change, pay or void a bill"),
     "organisation": ("justpayme.integrations.commands", "which way it syncs, and its defaults"),
     "outbox": ("justpayme.integrations.commands", "what has not reached Xero"),

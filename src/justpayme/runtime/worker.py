@@ -6,9 +6,11 @@ import os
 import signal
 import threading
 import time
+from datetime import UTC, datetime
 
 import psycopg
 import structlog
+from django.db import connections
 from procrastinate import App
 from procrastinate.contrib.django.django_connector import DjangoConnector
 
@@ -26,8 +28,11 @@ def run(url: str) -> None:
     """Work until SIGTERM or Ctrl-C. Django must be set up. `url` is the database to watch."""
     from procrastinate.contrib.django import app
 
-    os.umask(0o077)  # e-mails kept as files are private, as in the web
+    from justpayme.sync import restored
 
+    os.umask(0o077)  # e-mails kept as files are private, as in the web
+    restored.notice(datetime.now(UTC))
+    connections.close_all()
     threading.Thread(target=_watch_database, args=(url,), daemon=True).start()
     connector = app.connector
     assert isinstance(connector, DjangoConnector)  # noqa: S101

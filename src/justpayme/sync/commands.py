@@ -8,7 +8,7 @@ import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -30,7 +30,7 @@ from justpayme.core.explain import Told, key_dies
 from justpayme.core.zones import zone
 from justpayme.runtime.command import FAILED, OK, Command, CommandError
 from justpayme.runtime.parts import serving_config
-from justpayme.sync import explaining, runs
+from justpayme.sync import explaining, restored, runs
 from justpayme.sync.clock import RealClock
 from justpayme.sync.explaining import Explained, Travelling
 from justpayme.sync.mend import mend
@@ -296,6 +296,22 @@ def _short(value: Any) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}… (all with --json)"
 
 
+# --- restored ----------------------------------------------------------------------------------
+
+
+def _restored_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def tell_restored(options: Namespace) -> int:
+    """Say that the database was put back to an earlier time; how many payments are looked for."""
+    payments = restored.mark(datetime.now(UTC))
+    those = "1 waiting payment is" if payments == 1 else f"{payments} waiting payments are"
+    words = f"{those} looked for in Xero before anything of it is sent."
+    say(options, {"payments": payments}, words)
+    return OK
+
+
 COMMANDS = [
     Command("sync", "sync connected organisations now", _arguments, sync),
     Command(
@@ -309,5 +325,11 @@ COMMANDS = [
         "tell why a bill says what it says, and what happens next",
         _explain_arguments,
         explain,
+    ),
+    Command(
+        "restored",
+        "say that the database is an older one: look in Xero for what waits, before sending it",
+        _restored_arguments,
+        tell_restored,
     ),
 ]

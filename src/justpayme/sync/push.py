@@ -22,7 +22,7 @@ from django.db.models import F
 from justpayme.core import outbox as rules
 from justpayme.core.errors import Problem
 from justpayme.core.outbox import Decision, Outcome, Step, Verdict
-from justpayme.sync import bulk, outbox, parcels, revert, search
+from justpayme.sync import bulk, outbox, parcels, restored, revert, search
 from justpayme.sync.apply import fence
 from justpayme.sync.models import IN_FLIGHT, RESTING, Connection, OutboxItem, Run, Shipment
 from justpayme.sync.outbox import Kind, State
@@ -74,6 +74,8 @@ class Push(Sending):
                 parcels.reconsider(connection, item, self.clock.now())
 
     def _send(self, kind: str, items: Sequence[OutboxItem]) -> None:
+        if kind == Kind.PAY and restored.notice(self.clock.now()):
+            return  # any of them may have left already
         self.client.make_room(CALLS)
         self._read_first(kind, items)
         shipment = self._claim(kind, items)
