@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from justpayme.runtime.commands.sandbox import add_arguments, wishes
+from justpayme.runtime.commands.sandbox import add_arguments, answers, wishes
 from justpayme.runtime.parts import sandbox_command
 
 
@@ -36,3 +36,11 @@ def test_books_of_their_own_are_kept_in_no_file() -> None:
     own = sandbox_command(data=None, more=["--seed=7"], **same)
     assert "--data" not in own
     assert own[-1] == "--seed=7"
+
+
+def test_open_questions_are_answered_in_the_sandboxs_words() -> None:
+    parser = ArgumentParser()
+    add_arguments(parser)
+    given = parser.parse_args(["--open", "since=after", "--open", "halves=even"])
+    assert answers(given) == ["--open=since=after", "--open=halves=even"]
+    assert wishes(given) == answers(parser.parse_args([])) == []

@@ -13,12 +13,14 @@ DEFAULT_PORT = 8100
 CLIENT_ID = "JUSTPAYME-SANDBOX-CLIENT"
 CLIENT_SECRET = "justpayme-sandbox-secret"  # noqa: S105 - a public value of a local fake
 TIER = "calls a day: 1,000 or 5,000"
+OPEN = "answer a question that nobody has settled about Xero"
 WEBHOOK_KEY = "justpayme-sandbox-webhook-key"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Where to listen, and what books to begin with."""
     parser.add_argument("--port", type=port_number, default=DEFAULT_PORT, help="default: 8100")
+    parser.add_argument("--open", action="append", metavar="NAME=VALUE", help=OPEN)
     parser.add_argument("--tier", choices=("core", "starter"), default="starter", help=TIER)
     books = parser.add_argument_group("books of their own, gone when it stops")
     books.add_argument("--seed", type=int, help="number that the demo data come from")
@@ -35,6 +37,11 @@ def wishes(arguments: Namespace) -> list[str]:
         "--country": arguments.country or [],
     }
     return [f"{name}={value}" for name, values in asked.items() for value in values]
+
+
+def answers(arguments: Namespace) -> list[str]:
+    """What is said about open questions, as the sandbox's own options."""
+    return [f"--open={pair}" for pair in arguments.open or []]
 
 
 def run(arguments: Namespace) -> int:
@@ -59,7 +66,7 @@ def run(arguments: Namespace) -> int:
     command = sandbox_command(
         port=arguments.port,
         data=None if asked else config.home / "sandbox.sqlite",
-        more=[*asked, "--tier", arguments.tier],
+        more=[*asked, *answers(arguments), "--tier", arguments.tier],
         identity=identity,
         redirect_uri=config.redirect_uri,
         # A local Xero tells nobody but this machine of changes.
