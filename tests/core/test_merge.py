@@ -98,6 +98,14 @@ def nothing_typed_is_lost(was: Parts, ours: Parts, theirs: Parts, found: Merge, 
             assert now[unit] == mine or kept.get(unit) == mine, unit
 
 
+def conflicts_are_about_edits(was: Parts, ours: Parts, theirs: Parts, found: Merge) -> None:
+    """A conflict is two values that differ, of which ours was typed; it has each of them."""
+    for conflict in found.conflicts:
+        unit = conflict.unit
+        assert ours[unit] not in (was[unit], theirs[unit]), unit
+        assert GETTERS[unit](conflict.theirs) == theirs[unit], unit
+
+
 def xero_wins_wherever_it_changed(was: Parts, theirs: Parts, found: Merge, now: Parts) -> None:
     for unit in UNITS:
         if theirs[unit] != was[unit] or unit in OWNED_BY_XERO:
@@ -154,10 +162,13 @@ def check_both_ways(base: BillFields, ours: BillFields, theirs: BillFields) -> N
     assert found.base is theirs
     was, mine, yours, now = split(base), split(ours), split(theirs), split(found.bill)
     nothing_typed_is_lost(was, mine, yours, found, now)
+    conflicts_are_about_edits(was, mine, yours, found)
     xero_wins_wherever_it_changed(was, yours, found, now)
     the_row_is_theirs_but_for_what_goes_out(mine, yours, found, now)
     merging_again_changes_nothing(found, read_only=False)
-    if theirs.status is not Status.VOID:
+    if theirs.status is Status.VOID:
+        assert found.outgoing == ()  # I-32
+    else:
         disjoint_edits_survive(was, mine, yours, now)
     sending_makes_all_three_equal(found)
 
@@ -168,6 +179,7 @@ def check_one_way(base: BillFields, ours: BillFields, theirs: BillFields) -> Non
     assert found.outgoing == ()
     assert found.bill == found.base == theirs
     nothing_typed_is_lost(was, mine, yours, found, yours)
+    conflicts_are_about_edits(was, mine, yours, found)
     merging_again_changes_nothing(found, read_only=True)
     assert set(found.taken) == {unit for unit in UNITS if mine[unit] != yours[unit]}
 

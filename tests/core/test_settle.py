@@ -67,6 +67,12 @@ def test_two_equal_payments_are_two_payments() -> None:
     assert over(shown, [pay(50), pay(50)]) == shown
 
 
+def test_an_equal_payment_recorded_later_is_another_one() -> None:
+    """I-15: of two that wait, one lies over the bill already."""
+    shown = over(owing(100), [pay(30)])
+    assert over(shown, [pay(30), pay(30)]).outstanding == 40
+
+
 def test_a_removed_payment_makes_a_paid_bill_active_again() -> None:
     shown = over(owing(100, money(100, "p-1")), [unpay("p-1")])
     assert (shown.status, shown.outstanding, shown.paid) == (
