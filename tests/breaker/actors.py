@@ -28,7 +28,7 @@ from django.db.utils import DEFAULT_DB_ALIAS, ConnectionHandler
 from greenlet import getcurrent, greenlet
 from tests.breaker.world import World
 
-from justpayme.integrations import describe
+from justpayme.integrations import describe, views_webhook
 from justpayme.runtime.logs import redact
 from justpayme.sync import clock as clocks
 from justpayme.sync import doorbell, ending, jobs, lost, runs
@@ -303,6 +303,7 @@ class Stage:
                 (jobs, "defer", self.defer),
                 (doorbell, "datetime", clock),
                 (describe, "datetime", clock),
+                (views_webhook, "timezone", clock),
                 (clocks, "datetime", clock),
                 (clocks, "time", passing),
                 (ending, "time", passing),

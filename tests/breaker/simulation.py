@@ -20,6 +20,7 @@ from random import Random
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from django.test import RequestFactory
 from django.test.utils import override_settings
 from tests.breaker.actors import Actor, Crash, Stage
 from tests.breaker.checkers import ALWAYS, QUIET, Finding, judge
@@ -34,9 +35,13 @@ from justpayme.accounts.models import Membership
 from justpayme.core.errors import Problem
 from justpayme.integrations import actions as organisations
 from justpayme.integrations.actions import NotPossible, Purpose, WrongConsent
+from justpayme.integrations.views_webhook import webhook
 from justpayme.sync import ending, jobs, lost, runs
 from justpayme.sync.models import Connection, Run
+from xero_sandbox.webhooks import Hook
 
+KEY = "a key for webhooks"
+FACTORY = RequestFactory()
 WORKERS = ("worker 1", "worker 2")
 VARIANTS = 3
 """So many different small books start a story."""
@@ -61,6 +66,7 @@ class Options:
     preempt: float
     crashes: float
     clock: bool
+    words: bool
     home: tuple[str, ...]
     hushed: tuple[str, ...]
 
@@ -82,6 +88,7 @@ class Options:
             preempt=random.choice((0.0, 0.02, 0.1, 0.3)),
             crashes=random.choice((0.0, 0.0, 0.15, 0.4)),
             clock=random.random() < 0.3,
+            words=random.random() < 0.5,
             home=tuple(h.__name__ for h, _ in AT_HOME if random.random() < 0.7),
             hushed=tuple(name for name in RARE if random.random() < 0.4),
         )
@@ -153,6 +160,7 @@ class Theatre:
                 XERO_CLIENT_ID="test-client",
                 XERO_CLIENT_SECRET="test-client-secret",
                 XERO_TRANSPORT=None,
+                XERO_WEBHOOK_KEYS=(KEY,),
             ),
         ):
             try:
@@ -231,6 +239,7 @@ class Telling:
         self.weather = Weather(self.world, self.choices, options.faults, options.rate)
         self.weather.tell = self.note
         self.clear = False
+        self.inbox: list[tuple[bytes, str]] = []
         self.begun = 0
         self._set_the_stage(seed)
 
@@ -241,6 +250,9 @@ class Telling:
         stage.tell, stage.hand_over = self.note, self._hands_over
         stage.hire(*WORKERS, "page")
         self.world.tap.before, self.world.tap.after = self._call_leaves, self._call_is_over
+        if self.options.words:
+            self.world.app.webhooks.hook = Hook(url="http://127.0.0.1/", key=KEY, state="ok")
+            self.world.app.webhooks.post = self._post
         self.world.working_for = lambda: stage.current.connection if stage.current else None
         new_process()
         runs._mine = set()
@@ -372,6 +384,27 @@ class Telling:
         hand = self.choices.weighted(IN_XERO)
         self.world.frozen.advance(0.2)
         return hand(There(self.world, country, self.choices))
+
+    # --- webhooks ------------------------------------------------------------------------------
+
+    def _post(self, address: str, body: bytes, signature: str) -> int:
+        """Xero has posted something, and it is on its way."""
+        self.inbox.append((body, signature))
+        return 200
+
+    def word(self) -> str:
+        """Something that Xero posted reaches our door: in any order, twice, or spoilt."""
+        self.world.app.webhooks.deliver()
+        if not self.inbox:
+            return ""
+        at = self.choices.below(len(self.inbox))
+        how = self.choices.weighted((("a word", 6), ("a word, again", 2), ("a forged word", 1)))
+        body, signature = self.inbox[at] if "again" in how else self.inbox.pop(at)
+        forged = "forged" in how
+        status = knock(body + b" " if forged else body, signature)
+        if status != (401 if forged else 200):
+            self._failed("I-44", f"{how} was answered with {status}")
+        return how
 
     # --- rare steps ----------------------------------------------------------------------------
 
@@ -544,6 +577,13 @@ class Telling:
         new_process()
 
 
+def knock(body: bytes, signature: str) -> int:
+    """Bring a word to our door; the status of its answer."""
+    headers = {"x-xero-signature": signature}
+    request = FACTORY.post("/", data=body, content_type="application/json", headers=headers)
+    return int(webhook(request).status_code)
+
+
 def _told(run: Run | None) -> str:
     return f"{run.kind} of {run.connection_id}: {run.state} {run.error_code}" if run else "nothing"
 
@@ -556,6 +596,7 @@ STEPS: tuple[tuple[Step, int], ...] = (
     (Telling.here, 20),
     (Telling.there, 14),
     (Telling.tick, 4),
+    (Telling.word, 6),
     (Telling.tell_all, 2),
     (Telling.clock_jumps, 1),
     (Telling.part, 1),

@@ -261,6 +261,7 @@ class World(Xero):
         app.limits.reset()
         app.faults.remove()
         app.late = Late()
+        app.webhooks.drop()
         self.frozen.advance((kept.now - self.frozen.now()).total_seconds())
         self.clock.ahead = 0.0
         self.calls, self.typed, self.received = [], [], []
