@@ -1,0 +1,133 @@
+"""Plays a pair under every schedule: sets the scene once, goes back to it, plays, judges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any
+
+from django.db import connection as database
+from django.test import override_settings
+from tests.breaker.interleave import Played, Snapshot, Switches, Tapped, duet
+from tests.breaker.pairs import Pair, Scene
+from tests.breaker.stage import copy_store, put_back
+from tests.breaker.world import World, new_process, people_of
+
+from justpayme.bills.models import Bill
+from justpayme.core.bill import Status
+from justpayme.sync import runs
+
+VACUUM_EVERY = 200
+"""Plays after which the rows that were thrown away are really gone."""
+THOROUGH_EVERY = 8
+"""Plays of which one is judged by comparing everything; the others by the two bills in play."""
+
+
+class Theatre:
+    """One pair on its scene."""
+
+    def __init__(self, pair: Pair, scene: Scene) -> None:
+        self.pair, self.scene = pair, scene
+        self.start = Snapshot("start")
+        self.store = copy_store(scene.world.app.store)
+        self.now = scene.world.frozen.now()
+        self.played = 0
+
+    def play(self, plan: Switches) -> Played:
+        """From the start, under this schedule."""
+        self.back()
+        return self.scene.duet.play(self.pair.works(self.scene), plan)
+
+    def judge(self, plan: Switches, played: Played) -> None:
+        """AssertionError with the whole play if anything is wrong."""
+        self.scene.thorough = self.played % THOROUGH_EVERY == 0
+        found = self.pair.judge(self.scene, played)
+        assert not found, f"{self.pair.name} under {plan}:\n{found}\n{played.told()}"
+
+    def try_out(self, plan: Switches) -> Played:
+        """Play and judge."""
+        played = self.play(plan)
+        self.judge(plan, played)
+        return played
+
+    def back(self) -> None:
+        """Both books, clocks and memories as they were."""
+        world = self.scene.world
+        self.scene.duet.new_processes()
+        self.start.back()
+        put_back(world.app.store, self.store)
+        world.frozen.advance((self.now - world.frozen.now()).total_seconds())
+        world.http.post("/sandbox/reset-log")
+        world.calls.clear()
+        new_process()
+        runs._mine.clear()
+        self.played += 1
+        if self.played % VACUUM_EVERY == 0:
+            with database.cursor() as cursor:
+                cursor.execute("VACUUM")
+
+    # --- schedules -------------------------------------------------------------------------------
+
+    def singles(self) -> Iterator[tuple[Switches, Played]]:
+        """Every schedule with at most one switch, tried out."""
+        for first in (0, 1) if self.pair.fair else (0,):
+            played = self.try_out(Switches(first))
+            yield Switches(first), played
+            for number in _free(played):
+                plan = Switches(first, frozenset({number}))
+                yield plan, self.try_out(plan)
+
+    @staticmethod
+    def doubles(plan: Switches, played: Played) -> list[Switches]:
+        """The schedules that switch once more, after the switch that this one has."""
+        if not plan.at:
+            return []
+        (once,) = plan.at
+        later = [number for number in _free(played) if number > once]
+        return [Switches(plan.first, plan.at | {number}) for number in later]
+
+    def random(self, dice: Random, length: int) -> Switches:
+        """A schedule that switches at a few random steps: what random priorities come to for
+        two (PCT)."""
+        at = dice.sample(range(1, length), min(dice.randint(2, 6), length - 1))
+        return Switches(dice.randint(0, 1) if self.pair.fair else 0, frozenset(at))
+
+
+def _free(played: Played) -> list[int]:
+    """Steps before which the other could have gone on. Before the first it is no switch."""
+    return [number for number, step in enumerate(played.steps) if step.free and number]
+
+
+@contextmanager
+def theatre(pair: Pair) -> Iterator[Theatre]:
+    """The pair's scene, arranged. Needs a database in which commits are real."""
+    world = World(seed=3, sales=4)
+    addresses = dict.fromkeys(
+        ("XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL"), "http://xero.test"
+    )
+    with (
+        duet(world.clock.advance, world.clock.monotonic) as both,
+        override_settings(XERO_TRANSPORT=Tapped(both, world.transport), **addresses),
+    ):
+        scene = _scene(pair, world, both)
+        stage = Theatre(pair, scene)
+        try:
+            yield stage
+        finally:
+            stage.start.drop()
+            if "backup" in scene.memory:
+                scene.memory["backup"].drop()
+
+
+def _scene(pair: Pair, world: World, both: Any) -> Scene:
+    owner = people_of("O'Hara & <b>Sons</b>")
+    connection = world.connect_two_way(owner.business)
+    open_ = Bill.objects.filter(status=Status.ACTIVE, currency="GBP", paid=0).order_by("pk")
+    edited, paid = open_[:2]
+    scene = Scene(world, owner, connection, both, edited, paid)
+    pair.arrange(scene)
+    scene.memory["bills"] = Bill.objects.count()
+    if pair.name == "push and restore":
+        scene.memory["backup"] = Snapshot("backup")
+    return scene
