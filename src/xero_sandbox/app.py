@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
@@ -128,46 +129,6 @@ class Sandbox:
         self.beginning = as_it_is(store)
         self.answers_at_first = store.open
         store.on_saved.append(self.changed)
-        self.routes = Map(
-            [
-                Rule("/identity/connect/authorize", endpoint=self.authorize),
-                Rule("/connect/token", endpoint=self.token, methods=["POST"]),
-                Rule("/connect/revocation", endpoint=self.revocation, methods=["POST"]),
-                Rule("/.well-known/openid-configuration", endpoint=self.discovery),
-                Rule("/connections", endpoint=self.connections, methods=["GET"]),
-                Rule("/connections/<key>", endpoint=self.connection, methods=["DELETE"]),
-                Rule("/api.xro/2.0/<endpoint>", endpoint=self.accounting),
-                Rule("/api.xro/2.0/<endpoint>/<path:key>", endpoint=self.accounting),
-                Rule("/", endpoint=self.home, methods=["GET"]),
-                Rule("/org/<tenant>", endpoint=self.organisation, methods=["GET"]),
-                Rule("/org/<tenant>/contacts", endpoint=self.contacts, methods=["GET"]),
-                Rule("/org/<tenant>/settings", endpoint=self.settings, methods=["GET"]),
-                Rule("/org/<tenant>/invoice/<invoice>", endpoint=self.invoice, methods=["GET"]),
-                Rule("/do/<action>", endpoint=self.do, methods=["POST"]),
-                Rule("/sandbox/act/<action>", endpoint=self.act, methods=["POST"]),
-                Rule("/sandbox/organisations", endpoint=self.show_organisations),
-                Rule("/sandbox/books/<tenant>/<endpoint>", endpoint=self.books, methods=["GET"]),
-                Rule(
-                    "/sandbox/books/<tenant>/<endpoint>/<path:key>",
-                    endpoint=self.books,
-                    methods=["GET"],
-                ),
-                Rule("/sandbox/clock", endpoint=self.clock_door, methods=["GET", "POST"]),
-                Rule("/sandbox/faults", endpoint=self.faults_door),
-                Rule("/sandbox/faults/<rule>", endpoint=self.drop_fault, methods=["DELETE"]),
-                Rule("/sandbox/webhooks", endpoint=self.webhooks_door),
-                Rule("/sandbox/webhooks/deliver", endpoint=self.deliver, methods=["POST"]),
-                Rule("/sandbox/open-questions", endpoint=self.questions, methods=["GET", "POST"]),
-                Rule("/sandbox/limits", endpoint=self.set_limits, methods=["POST"]),
-                Rule("/sandbox/log", endpoint=self.show_log, methods=["GET"]),
-                Rule("/sandbox/late", endpoint=self.show_late, methods=["GET"]),
-                Rule("/sandbox/counts", endpoint=self.show_counts, methods=["GET"]),
-                Rule("/reset", endpoint=self.ask_reset, methods=["GET"]),
-                Rule("/sandbox/reset", endpoint=self.reset, methods=["POST"]),
-                Rule("/sandbox/reset-log", endpoint=self.reset_log, methods=["POST"]),
-            ],
-            strict_slashes=False,
-        )
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -178,15 +139,15 @@ class Sandbox:
         self.late.land(self.clock.now())
         started = time.monotonic()
         rules = self.faults.firing(request, self.clock.now()) if is_api(request) else []
-        response, size = Response(b"", 0), 0
+        status = size = 0
         try:
             response = self.answer(request, rules)
-            size = len(response.get_data())
+            status, size = response.status_code, len(response.get_data())
             for rule in rules:
                 if rule.kind in SENDING:
                     SENDING[rule.kind](self, rule, request, response)
         finally:
-            self.record(request, body, response.status_code, size, started, rules)
+            self.record(request, body, status, size, started, rules)
         return response(environ, start_response)
 
     def answer(self, request: Request, rules: list[Fault]) -> Response:
@@ -205,11 +166,10 @@ class Sandbox:
 
     def handle(self, request: Request) -> Response:
         """Find the handler of a request; paths match in any letter case (1.1)."""
-        urls = self.routes.bind("sandbox")
         try:
-            handler, arguments = urls.match(request.path.lower(), method=request.method)
+            name, arguments = found(request.path.lower(), request.method)
             self.check_origin(request)
-            response: Response = handler(request, **arguments)
+            response: Response = getattr(self, name)(request, **arguments)
             return response
         except HTTPException as error:
             return Response(error.get_body(), error.code, content_type="text/html")
@@ -494,7 +454,8 @@ class Sandbox:
         """Something was saved: tell the webhooks, if the app is connected there."""
         if any(c.tenant_id == tenant_id for c in self.identity.visible()):
             self.webhooks.changed(tenant_id, changes)
-        if self._hands and self.store.open.readable == "after_two_seconds":
+        slow = self.store.open.readable
+        if slow == "own_writes_too" or (self._hands and slow == "after_two_seconds"):
             until = self.clock.now() + UNSEEN
             self.store.ledgers[tenant_id].unseen += [(until, old, new) for old, new in changes]
 
@@ -587,6 +548,53 @@ class Sandbox:
         self.late.forget()
         self.limits.reset()
         return json_answer({"ok": True})
+
+
+ROUTES = (
+    ("/identity/connect/authorize", "authorize", ""),
+    ("/connect/token", "token", "POST"),
+    ("/connect/revocation", "revocation", "POST"),
+    ("/.well-known/openid-configuration", "discovery", ""),
+    ("/connections", "connections", "GET"),
+    ("/connections/<key>", "connection", "DELETE"),
+    ("/api.xro/2.0/<endpoint>", "accounting", ""),
+    ("/api.xro/2.0/<endpoint>/<path:key>", "accounting", ""),
+    ("/", "home", "GET"),
+    ("/org/<tenant>", "organisation", "GET"),
+    ("/org/<tenant>/contacts", "contacts", "GET"),
+    ("/org/<tenant>/settings", "settings", "GET"),
+    ("/org/<tenant>/invoice/<invoice>", "invoice", "GET"),
+    ("/do/<action>", "do", "POST"),
+    ("/sandbox/act/<action>", "act", "POST"),
+    ("/sandbox/organisations", "show_organisations", ""),
+    ("/sandbox/books/<tenant>/<endpoint>", "books", "GET"),
+    ("/sandbox/books/<tenant>/<endpoint>/<path:key>", "books", "GET"),
+    ("/sandbox/clock", "clock_door", "GET POST"),
+    ("/sandbox/faults", "faults_door", ""),
+    ("/sandbox/faults/<rule>", "drop_fault", "DELETE"),
+    ("/sandbox/webhooks", "webhooks_door", ""),
+    ("/sandbox/webhooks/deliver", "deliver", "POST"),
+    ("/sandbox/open-questions", "questions", "GET POST"),
+    ("/sandbox/limits", "set_limits", "POST"),
+    ("/sandbox/log", "show_log", "GET"),
+    ("/sandbox/late", "show_late", "GET"),
+    ("/sandbox/counts", "show_counts", "GET"),
+    ("/reset", "ask_reset", "GET"),
+    ("/sandbox/reset", "reset", "POST"),
+    ("/sandbox/reset-log", "reset_log", "POST"),
+)
+"""Path, the method of ``Sandbox`` that answers there, and the HTTP methods taken, any if empty."""
+RULES = Map(
+    [Rule(path, endpoint=name, methods=taken.split() or None) for path, name, taken in ROUTES],
+    strict_slashes=False,
+).bind("sandbox")
+
+
+@lru_cache(maxsize=1_000)
+def found(path: str, method: str) -> tuple[str, dict[str, Any]]:
+    """The route of a request; an ``HTTPException`` where there is none."""
+    name, arguments = RULES.match(path, method=method)
+    return name, dict(arguments)
 
 
 def with_latin_path(environ: dict[str, Any]) -> dict[str, Any]:

@@ -210,6 +210,8 @@ def _tests(listing: Listing, ledger: Ledger, question: Question) -> list[Callabl
     tests: list[Callable[[Any], bool]] = []
     fields = listing.fields(ledger)
     for parameter, field in LISTS.get(listing.plural, {}).items():
+        if parameter not in question.args:
+            continue
         wanted = question.items(parameter)
         if parameter == "ids" and ledger.open.most_ids != "any":
             _check_ids(len(wanted), int(ledger.open.most_ids))
