@@ -81,8 +81,8 @@ class Open(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Meta(title="3.2 11.6", description="If-Modified-Since equal to a stamp: listed or not"),
     ] = "at"
     readable: Annotated[
-        Literal["at_once", "after_two_seconds"],
-        Meta(title="3.2 11.9", description="when a list or read shows what was changed by hand"),
+        Literal["at_once", "after_two_seconds", "own_writes_too"],
+        Meta(title="3.2 11.9", description="when reads show what was changed by hand, or at all"),
     ] = "at_once"
     good_siblings: Annotated[
         Literal["refused", "saved"],

@@ -196,13 +196,20 @@ def since_equal(xero: Xero, clock: FrozenClock) -> object:
 SEEN["since"] = SEEN.pop("since_equal")
 
 
-@seen(at_once=("new", "new"), after_two_seconds=("", "new"))
+@seen(
+    at_once=("new", "new", "mine"),
+    after_two_seconds=("", "new", "mine"),
+    own_writes_too=("", "new", "new"),
+)
 def readable(xero: Xero, clock: FrozenClock) -> object:
     made = put(xero)
+    clock.advance(2)
     xero.act("edit-invoice", tenant=UK, invoice=made["InvoiceID"], reference="new")
     first = read(xero, made)["Reference"]
     clock.advance(2)
-    return first, read(xero, made)["Reference"]
+    second = read(xero, made)["Reference"]
+    post(xero, made, Reference="mine")
+    return first, second, read(xero, made)["Reference"]
 
 
 @seen(any=200, _50=400)
