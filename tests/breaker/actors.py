@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from unittest.mock import patch
 
 import structlog
-from django.db import OperationalError, connections, transaction
+from django.db import DatabaseError, OperationalError, connections, transaction
 from django.db.utils import DEFAULT_DB_ALIAS, ConnectionHandler
 from greenlet import getcurrent, greenlet
 from tests.breaker.world import World
@@ -51,7 +51,8 @@ class Deadlock(AssertionError):
 class Actor:
     """One process of ours. `wake`: it does nothing before this moment of Xero's clock.
 
-    `fuse`: it dies after so many points; None: not at all.
+    `fuse`: it dies after so many points; None: not at all. `cable`: after so many statements its
+    database is gone.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Actor:
     play: greenlet | None = None
     wake: datetime | None = None
     fuse: int | None = None
+    cable: int | None = None
     connection: int | None = None
     after_commit: Callable[[], None] | None = None
     seen: dict[Any, Any] = field(default_factory=dict)
@@ -102,10 +104,14 @@ class Stage:
 
     def renew(self, actor: Actor) -> None:
         """A new process in its place, which knows nothing."""
-        actor.play, actor.wake, actor.fuse = None, None, None
-        actor.connection, actor.after_commit = None, None
+        self._leave(actor)
         actor.seen, actor.mine = {}, set()
         self.drop_locks(actor)
+
+    def _leave(self, actor: Actor) -> None:
+        """It is idle again."""
+        actor.play, actor.wake, actor.fuse, actor.cable = None, None, None, None
+        actor.connection, actor.after_commit = None, None
 
     def drop_locks(self, actor: Actor) -> None:
         """The sessions that held its locks have ended."""
@@ -122,12 +128,15 @@ class Stage:
             what()
         except Crash:
             self.tell(f"{actor.name} died")
-            actor.database.close_if_unusable_or_obsolete()
             WATCH._seen, runs._mine = {}, set()
             self.drop_locks(actor)
+        except DatabaseError as error:
+            if actor.cable != 0:
+                raise
+            self.tell(f"{actor.name} failed: {error}")
         finally:
-            actor.play, actor.wake, actor.fuse = None, None, None
-            actor.connection, actor.after_commit = None, None
+            actor.database.close_if_unusable_or_obsolete()  # as the worker does after each job
+            self._leave(actor)
 
     def resume(self, actor: Actor) -> None:
         """Let an actor go on until it hands over."""
@@ -219,10 +228,19 @@ class Stage:
 
     def _statement(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         self.point()
+        self._may_break(context["connection"])
         result = execute(sql, params, many, context)
         if not context["connection"].in_atomic_block and not sql.startswith("SELECT"):
             self.pause()
         return result
+
+    def _may_break(self, database: Wrapper) -> None:
+        """The session of an actor may end at a statement, as by a restart of the server."""
+        if self.current is None or not self.current.cable:
+            return
+        self.current.cable -= 1
+        if self.current.cable == 0:
+            database.connection.close()
 
     def _locking(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         self.point()

@@ -131,7 +131,10 @@ def _play_all(options: Namespace, todo: list[int]) -> tuple[Tally, list[int], fl
         _give(pipe, batches, waiting)
     while waiting:
         for pipe in multiprocessing.connection.wait(list(waiting)):
-            tally.add(pipe.recv())  # type: ignore[union-attr]
+            told = pipe.recv()  # type: ignore[union-attr]
+            for failure in told["failures"]:
+                _hint(f"\nseed {failure['seed']} failed: {failure['findings'][0][:200]}\n")
+            tally.add(told)
             done += waiting.pop(pipe)
             if end is None or time.monotonic() < end:
                 _give(pipe, batches, waiting)
@@ -259,7 +262,7 @@ def _replay(options: Namespace) -> int:
     for line in story.trace:
         _say(f"  {line}")
     for finding in story.findings:
-        _say(finding)
+        _say(str(finding))
     if not story.findings:
         _say("everything held")
     return 1 if story.findings else 0

@@ -83,6 +83,8 @@ class _Search:
 
 _MILDER: tuple[dict[str, Any], ...] = (
     {"crashes": 0.0},
+    {"cuts": 0.0},
+    {"skew": 0.0},
     {"preempt": 0.0},
     {"clock": False},
 )

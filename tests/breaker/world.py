@@ -157,6 +157,7 @@ class OurClock(TestClock):
     def __init__(self, world: World) -> None:
         super().__init__(world.frozen)
         self.ahead = 0.0
+        self.jumps = 0
 
     def now(self) -> datetime:
         return self.sandbox.now() + timedelta(seconds=self.ahead)
@@ -183,6 +184,8 @@ class World(Xero):
         self.marks: list[Mark] = []
         self.typed: list[Typed] = []
         self.received: list[Received] = []
+        self.by_hand: set[str] = set()
+        self.silent = False
         self.secrets: set[str] = set()
         self.working_for: Callable[[], int | None] = lambda: None
         self.versions: dict[str, list[Invoice]] = defaultdict(list)
@@ -195,9 +198,10 @@ class World(Xero):
     # --- memory --------------------------------------------------------------------------------
 
     def _saved(self, tenant: str, changes: Sequence[tuple[Any, Any]]) -> None:
-        for _, new in changes:
+        for old, new in changes:
             if isinstance(new, Invoice):
                 self.versions[new.id].append(new)
+                self.silent |= isinstance(old, Invoice) and old.updated == new.updated
 
     def note_call(self, request: httpx2.Request) -> Call:
         """Write a call down as it leaves."""
@@ -263,8 +267,9 @@ class World(Xero):
         app.late = Late()
         app.webhooks.drop()
         self.frozen.advance((kept.now - self.frozen.now()).total_seconds())
-        self.clock.ahead = 0.0
+        self.clock.ahead, self.clock.jumps = 0.0, 0
         self.calls, self.typed, self.received = [], [], []
+        self.by_hand, self.silent = set(), False
         self.marks, self.secrets = list(kept.marks), set(kept.secrets)
 
     # --- Xero's side ---------------------------------------------------------------------------
@@ -272,9 +277,11 @@ class World(Xero):
     def try_act(self, action: str, country: str = "GB", **given: object) -> dict[str, Any] | None:
         """Do something as the Xero user, without a door between; None where Xero says no."""
         try:
-            return act.act(self.app, action, {"tenant": self.tenant(country), **given})
+            done = act.act(self.app, action, {"tenant": self.tenant(country), **given})
         except (BadInput, Refused):
             return None
+        self.by_hand.add(str(done.get("PaymentID", "")))
+        return done
 
     def merge_contacts(self, loser: str, survivor: str, country: str = "GB") -> None:
         """The loser is archived and names its survivor (xero-facts 4.4)."""
