@@ -45,6 +45,8 @@ HOSTILE = (
     "\\\" \t \u2028", "שלום", "x" * 255,
 )  # fmt: skip
 ROWS_READ_ALONE = 10
+READABLE = 3
+"""Seconds after which everything that was done can be read, whatever is true of Xero."""
 
 
 class Walk:
@@ -87,8 +89,8 @@ class Walk:
         return 200 if signed == signature("k", body) else 401
 
     def tell(self) -> None:
-        """Send what waits, one kind of event at a time; what was done can be read by now."""
-        self.clock.advance(3)
+        """Send what waits, one kind of event at a time."""
+        self.clock.advance(READABLE)
         self.xero.http.post("/sandbox/webhooks/deliver")
 
     def get(self, path: str, headers: dict[str, str] | None = None, **args: str) -> Any:
@@ -97,6 +99,7 @@ class Walk:
 
     def write(self, method: str, path: str, body: Any = None, **args: str) -> Any:
         answer = self.xero.write(method, path, body, self.country, **args)
+        self.clock.advance(READABLE)
         return answer.json() if answer.status_code == 200 and answer.content else None
 
     def act(self, action: str, **given: object) -> Any:
