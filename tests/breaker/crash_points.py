@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
+from django.db import OperationalError
 from django.db import connection as database
 from tests.breaker.checkers import judge
 from tests.breaker.scenarios import Scenario
@@ -38,15 +39,14 @@ def arranged(alice: Membership, scenario: Scenario) -> Iterator[tuple[Stage, Bac
 def through(stage: Stage, points: Points, work: Callable[[], None]) -> bool:
     """Work, and die where the points say; whether that came about."""
     stage.line.before, stage.line.after = points.send, points.answer
-    with suppress(Crash), database.execute_wrapper(points.statement):
+    with suppress(Crash, OperationalError), database.execute_wrapper(points.statement):
         work()
     stage.line.silence()
     return points.dead
 
 
 def settles(stage: Stage, scenario: Scenario) -> None:
-    """A new process, and the person who looks what became of her form: all is as it must be."""
-    restart(stage)
+    """The person looks what became of her form, and the tick works: all is as it must be."""
     scenario.press(stage)
     stage.recover()
     assert not Run.objects.filter(error_code="internal").exists(), "an error nobody had thought of"
@@ -73,11 +73,8 @@ def dies(stage: Stage, back: Back, scenario: Scenario, at: int, judged: set[int]
     if died and points.state in judged:
         return True
     judged.add(points.state)
-    try:
-        settles(stage, scenario)
-    except Exception as error:
-        where = points.seen[-1][:200]
-        raise AssertionError(f"{scenario.name}, point {at} ({where}): {error}") from error
+    restart(stage)
+    _settles(stage, scenario, f"point {at} ({points.seen[-1][:200]})")
     return died
 
 
@@ -87,11 +84,28 @@ def dies_twice(stage: Stage, back: Back, scenario: Scenario, first: int, second:
     through(stage, Points(first), lambda: scenario.attack(stage))
     restart(stage)
     died = through(stage, Points(second), lambda: recovers(stage, scenario))
+    restart(stage)
+    _settles(stage, scenario, f"points {first} and {second}")
+    return died
+
+
+def loses_database(stage: Stage, back: Back, scenario: Scenario, at: int) -> None:
+    """The database hangs up at this point, and the process gets a new connection."""
+    back()
+    points = Points(at, hangs_up=True)
+    through(stage, points, lambda: scenario.attack(stage))
+    assert points.dead
+    database.needs_rollback = False
+    stage.notice()
+    stage.xero.clock.advance(1)
+    _settles(stage, scenario, f"hung up at {at}")
+
+
+def _settles(stage: Stage, scenario: Scenario, where: str) -> None:
     try:
         settles(stage, scenario)
     except Exception as error:
-        raise AssertionError(f"{scenario.name}, points {first} and {second}: {error}") from error
-    return died
+        raise AssertionError(f"{scenario.name}, {where}: {error}") from error
 
 
 def recovers(stage: Stage, scenario: Scenario) -> None:
@@ -100,9 +114,10 @@ def recovers(stage: Stage, scenario: Scenario) -> None:
     stage.recover()
 
 
-def count_points(stage: Stage, back: Back, scenario: Scenario) -> list[str]:
-    """The points of a scenario that nothing disturbs, by what happens there."""
-    back()
-    points = Points()
-    through(stage, points, lambda: scenario.attack(stage))
-    return points.seen
+def count_points(stage: Stage, back: Back, scenario: Scenario, *, hangs_up: bool = False) -> Points:
+    """The points of a scenario that nothing disturbs."""
+    for _ in range(2):  # the first time, a process learns some things that it then keeps
+        back()
+        points = Points(hangs_up=hangs_up)
+        through(stage, points, lambda: scenario.attack(stage))
+    return points

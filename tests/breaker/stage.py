@@ -22,9 +22,9 @@ from unittest import mock
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
+from django.db import OperationalError, transaction
 from django.db import connection as database
 from django.db import connections as databases
-from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import override_settings
 from tests.breaker import world as small
@@ -44,6 +44,7 @@ SEED = 1
 """Of a world whose first invoices are all in pounds."""
 STORIES = ("open", "open", "part", "open", "paid", "part-credit", "open")
 """One sales invoice each."""
+WIRE = ("send ", "answer ")
 ROUNDS = 60
 """Recovery ends: it looks at most so often."""
 LONGEST_JUMP = timedelta(hours=25)
@@ -157,11 +158,16 @@ class Points:
     steps: statements, and each call as it is about to leave and as its answer has come. `state`
     counts what will outlive the process: commits of changes, and calls that have left. A scenario
     always goes the same way, so two deaths in one state leave the same behind.
+
+    `hangs_up`: it is the database that goes. The process lives, but the connection on which it
+    works answers nothing more (F13); what was open there goes back just the same.
     """
 
-    def __init__(self, at: int = 0) -> None:
+    def __init__(self, at: int = 0, *, hangs_up: bool = False) -> None:
         self.at = at
+        self.hangs_up = hangs_up
         self.seen: list[str] = []
+        self.states: list[int] = []
         self.dead = False
         self.state = 0
         self._depth = 0
@@ -169,12 +175,18 @@ class Points:
 
     def step(self, what: str) -> None:
         """One more step is about to be taken."""
-        if self.dead:
+        if not self.dead:
+            self.seen.append(what)
+            self.states.append(self.state)
+            self.dead = len(self.seen) == self.at
+        if self.dead and not self.hangs_up:
             raise Crash
-        self.seen.append(what)
-        if len(self.seen) == self.at:
-            self.dead = True
-            raise Crash
+        if self.dead and not what.startswith(WIRE):
+            raise OperationalError("terminating connection due to administrator command")
+
+    def one_of_each(self) -> list[int]:
+        """The last point in each state: the number of what would have ended it."""
+        return sorted({state: at for at, state in enumerate(self.states, 1)}.values())
 
     def send(self, request: httpx2.Request) -> None:
         """A call is about to leave."""
@@ -188,6 +200,8 @@ class Points:
     def statement(self, execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
         """For `execute_wrapper`. A process that dies while it rolls back has rolled back."""
         text = str(sql)
+        if self.hangs_up and context["connection"] is not databases["default"]:
+            return execute(sql, params, many, context)  # the lock's own session lives
         if not text.startswith("ROLLBACK TO"):
             self.step(text)
         answer = execute(sql, params, many, context)

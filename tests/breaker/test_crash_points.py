@@ -9,18 +9,23 @@ from contextlib import contextmanager
 import pytest
 from tests.breaker import crash_points
 from tests.breaker.scenarios import SCENARIOS
+from tests.breaker.stage import WIRE
 
 from justpayme.accounts.models import Membership, User
 
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.layer("crash points"),
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(3600),
 ]
 FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 Cases = Callable[[int], None]
 STEPS = {"batch of 50": 23}
 """Of so many points the everyday run takes one; the full run takes each."""
+
+FORTY = 40
+EVERY = 97
+"""Of so many pairs of deaths the everyday run takes one."""
 
 arranged = contextmanager(crash_points.arranged)
 
@@ -36,7 +41,7 @@ def test_a_death_at_any_point(owner: Membership, cases: Cases, name: str, part: 
     """F1; I-1, I-7, I-13 to I-20, I-33 to I-38 and I-51, at every single point."""
     scenario, judged = SCENARIOS[name], set[int]()
     with arranged(owner, scenario) as (stage, back):
-        half = len(crash_points.count_points(stage, back, scenario)) // 2
+        half = len(crash_points.count_points(stage, back, scenario).seen) // 2
         step = 1 if FULL else STEPS.get(name, 1)
         at, last = (1, half) if part == 0 else (half + 1, 10**6)
         while at <= last and crash_points.dies(stage, back, scenario, at, judged):
@@ -44,3 +49,29 @@ def test_a_death_at_any_point(owner: Membership, cases: Cases, name: str, part: 
             at += step
             judged = set() if FULL else judged
     assert at > half // 2
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_death_in_the_recovery_from_a_death(owner: Membership, cases: Cases, name: str) -> None:
+    """Two in a row: the full run takes each state of the scenario with the first forty points of
+    what the next process does, the everyday run some of them."""
+    scenario = SCENARIOS[name]
+    with arranged(owner, scenario) as (stage, back):
+        firsts = crash_points.count_points(stage, back, scenario).one_of_each()
+        pairs = [(first, second) for first in firsts for second in range(1, FORTY + 1)]
+        for first, second in pairs if FULL else pairs[7::EVERY]:
+            crash_points.dies_twice(stage, back, scenario, first, second)
+            cases(1)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_database_hangs_up(owner: Membership, cases: Cases, name: str) -> None:
+    """F13, I-52: in each state that a scenario goes through; the full run at each point."""
+    scenario = SCENARIOS[name]
+    with arranged(owner, scenario) as (stage, back):
+        points = crash_points.count_points(stage, back, scenario, hangs_up=True)
+        every = range(1, len(points.seen) + 1) if FULL else points.one_of_each()
+        for at in every:
+            if not points.seen[at - 1].startswith(WIRE):
+                crash_points.loses_database(stage, back, scenario, at)
+                cases(1)
