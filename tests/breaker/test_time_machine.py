@@ -1,7 +1,8 @@
 """Weeks on the fake clock: every sync starts when it is due, on any day of any calendar (F14),
 costs what the formula says to the call, and keeps to Xero's limits (I-39, I-43, I-56).
 
-One process runs one call after the other here, so at most one is in flight.
+One process runs one call after the other here, so that there are never two in flight is not
+proven here. The formula is written out in tests/breaker/time_machine.py.
 """
 
 from __future__ import annotations
@@ -123,9 +124,9 @@ WINDOWS = {
     "London on": Window((LONDON, SYDNEY, NEW_YORK), midnight(2027, 3, 26), SPRING_LONDON),
     "the south back": Window((SYDNEY, AUCKLAND, LONDON), midnight(2027, 4, 2), AUTUMN_SOUTH),
     "Auckland on": Window((AUCKLAND, SYDNEY, LONDON), midnight(2027, 9, 24), SPRING_AUCKLAND),
-    "Sydney on": Window((SYDNEY,), midnight(2027, 10, 1), SPRING_SYDNEY, 4, 2),
-    "a year ends": Window((AUCKLAND,), midnight(2027, 12, 30), {}, 4),
-    "29 February": Window((NEW_YORK,), midnight(2028, 2, 27), {}, 4),
+    "Sydney on": Window((SYDNEY,), midnight(2027, 10, 1), SPRING_SYDNEY, 3),
+    "a year ends": Window((AUCKLAND,), midnight(2027, 12, 30), {}, 3),
+    "29 February": Window((NEW_YORK,), midnight(2028, 2, 27), {}, 3),
 }
 """The first six are 3 organisations and 30 days: 8,640 syncs."""
 MONTH = SPRING_NEW_YORK | SPRING_LONDON | AUTUMN_SOUTH

@@ -48,6 +48,8 @@ LATE = timedelta(seconds=60)
 """How late a sync may start."""
 CALL = 0.35
 """Seconds that a call takes."""
+PICKED_UP = 2.0
+"""Seconds at most until a worker takes a job up."""
 DAY = timedelta(days=1)
 SYDNEY = "AUSEASTERNSTANDARDTIME"
 AUCKLAND = "NEWZEALANDSTANDARDTIME"
@@ -230,6 +232,7 @@ class Machine(World):
         self.restless = Run.Cause.EDIT in [cause for _, cause in queued]
         for pk, cause in queued:
             one = next(w for w in self.watched if w.connection.pk == pk)
+            self.frozen.advance(self.random.random() * PICKED_UP)
             day = self.frozen.now().date()
             run = runs.run_sync(pk, cause=Run.Cause(cause), clock=self.clock)
             if run is not None:
