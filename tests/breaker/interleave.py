@@ -442,31 +442,41 @@ KEPT = ("django_migrations", "django_content_type", "auth_permission", "django_s
 
 
 class Snapshot:
-    """Every row of our books as it is now, kept inside the database under a name."""
+    """Every row of our books as it is now, kept inside the database under a name. `again`: it
+    will be taken anew, and may hold rows where there are none now."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, again: bool = False) -> None:
         self.name = f"snapshot_{name}"
+        back, take = ["SET LOCAL session_replication_role = replica;", ALLOW], []
         with database.cursor() as cursor:
             tables = [t for t in database.introspection.table_names(cursor) if t not in KEPT]
             cursor.execute(f"DROP SCHEMA IF EXISTS {self.name} CASCADE")
             cursor.execute(f"CREATE SCHEMA {self.name}")
-            body = ["SET LOCAL session_replication_role = replica;", ALLOW]
             for table in tables:
                 kept = f"{self.name}.{table}"
                 cursor.execute(f"CREATE UNLOGGED TABLE {kept} AS TABLE {table}")
-                body.append(f"DELETE FROM {table};")  # noqa: S608
-                if cursor.rowcount:
-                    body.append(f"INSERT INTO {table} SELECT * FROM {kept};")  # noqa: S608
-            code = "\n".join(body)
-            cursor.execute(
-                f"CREATE FUNCTION {self.name}.back() RETURNS void LANGUAGE plpgsql "
-                f"AS $$ BEGIN {code} END $$"
-            )
+                back.append(f"DELETE FROM {table};")  # noqa: S608
+                if cursor.rowcount or again:
+                    into = f"INSERT INTO {table} OVERRIDING SYSTEM VALUE"
+                    back.append(f"{into} SELECT * FROM {kept};")
+                take.append(f"DELETE FROM {kept}; INSERT INTO {kept} SELECT * FROM {table};")  # noqa: S608
+            for verb, body in (("back", back), ("take", take)):
+                cursor.execute(
+                    f"CREATE FUNCTION {self.name}.{verb}() RETURNS void LANGUAGE plpgsql "
+                    f"AS $$ BEGIN {' '.join(body)} END $$"
+                )
+
+    def take(self) -> None:
+        """From now on it holds the rows as they are now."""
+        self._call("take")
 
     def back(self) -> None:
         """All rows are as they were. Histories let themselves be changed only here."""
+        self._call("back")
+
+    def _call(self, verb: str) -> None:
         with database.cursor() as cursor:
-            cursor.execute(f"SELECT {self.name}.back()")
+            cursor.execute(f"SELECT {self.name}.{verb}()")
 
     def drop(self) -> None:
         """Forget it."""

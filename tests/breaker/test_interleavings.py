@@ -30,7 +30,7 @@ pytestmark = [
 ]
 
 FULL = os.environ.get("JUSTPAYME_FULL") == "1"
-TWICE = 60
+TWICE = 40
 """Schedules with two switches that are played of each pair every time."""
 RANDOM = 20_000 // len(PAIRS) + 1
 

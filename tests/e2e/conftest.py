@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,8 +91,10 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     pytest.fail(f"{url} did not come up:\n{log.read_text()[-3000:]}")
 
 
-@pytest.fixture(scope="session")
-def product() -> Iterator[Product]:
+@contextmanager
+def running(*sizes: str, more: Sequence[str] = ()) -> Iterator[tuple[Product, int]]:
+    """`serve` and a local Xero with organisations of these sizes; with the pid of `serve`.
+    `more`: options of the sandbox."""
     home = Path(tempfile.mkdtemp(prefix="justpayme-e2e-"))
     home.chmod(0o755)
     port, xero_port = free_port(), free_port()
@@ -120,7 +123,7 @@ def product() -> Iterator[Product]:
                 sys.executable, "-m", "xero_sandbox", "--port", str(xero_port),
                 "--client-id", "e2e", "--client-secret", "e2e-secret",
                 "--redirect-uri", callback, "--tier", "core",
-                *(f"--invoices={size}" for size in SIZES),
+                *(f"--invoices={size}" for size in sizes), *more,
             ],
             env=environment, stdout=xero_out, stderr=xero_out,
         )  # fmt: skip
@@ -131,13 +134,20 @@ def product() -> Iterator[Product]:
         try:
             wait_for(f"{xero}/sandbox/counts", sandbox, sandbox_log)
             wait_for(f"{url}/livez", serve, log)
-            yield Product(url, xero, environment)
+            yield Product(url, xero, environment), serve.pid
         finally:
             for process in (serve, sandbox):
                 process.send_signal(signal.SIGTERM)
             for process in (serve, sandbox):
                 process.wait(30)
     shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def product() -> Iterator[Product]:
+    """One for all stories."""
+    with running(*SIZES) as (made, _):
+        yield made
 
 
 @pytest.fixture(autouse=True)

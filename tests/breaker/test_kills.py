@@ -1,0 +1,93 @@
+"""kill -9 at any moment of web, worker and database loses nothing that was acknowledged (I-51).
+
+The full run has at least 200 kills while changes travel to a slow and faulty Xero (I-13, I-17);
+it waits for the end of quarantines. Every run has a few, with bills that exist only here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+from tests.breaker.kills import TARGETS, Siege, begun, both_ways
+from tests.e2e.conftest import running
+
+pytestmark = [pytest.mark.layer("process kills"), pytest.mark.timeout(7200)]
+
+FULL = os.environ.get("JUSTPAYME_FULL") == "1"
+KILLS = 204
+ORGANISATION = "Big Company (40 invoices)"
+FAULTS = (
+    {"kind": "lose_answer", "method": "PUT"},
+    {"kind": "lose_answer", "method": "POST"},
+    {"kind": "error_503", "method": "GET"},
+    {"kind": "timeout_before", "method": "PUT"},
+)
+
+
+def own_bills(siege: Siege, count: int) -> list[int]:
+    """Bills that no other books know."""
+    client = siege.call("POST", "/clients", {"name": "Zoë <b>&</b> Söhne"}).json()["id"]
+    made = []
+    for number in range(count):
+        line = {"description": "Work", "quantity": "1", "unit_amount": "500.00"}
+        body = {
+            "client_id": client,
+            "currency": "GBP",
+            "number": f"K-{number}",
+            "issued_on": "2026-11-01",
+            "due_on": "2027-01-01",
+            "lines": [line],
+        }
+        bill = siege.call("POST", "/bills", body)
+        assert bill.status_code == 201, bill.text
+        approved = siege.call("POST", f"/bills/{bill.json()['id']}/approve", {})
+        assert approved.status_code == 200, approved.text
+        made.append(bill.json()["id"])
+    return made
+
+
+def test_a_few_kills_lose_nothing_acknowledged(
+    cases: Callable[[int], None], record_property: Callable[[str, object], None]
+) -> None:
+    with running() as (product, serve):
+        siege = begun(product, serve, "Demo Company (UK)", 1)
+        bills = own_bills(siege, 3)
+        for name in TARGETS * 2:
+            siege.work(bills)
+            siege.kill(name)
+            siege.work(bills)
+            cases(1)
+        assert siege.lost() == []
+        record_property("recovery", f"{max(siege.recovered):.1f} s at most")
+
+
+def many_kills_while_changes_travel(
+    cases: Callable[[int], None], record_property: Callable[[str, object], None]
+) -> None:
+    """Every acknowledged edit stands in both books, every payment is in Xero once."""
+    with running("40", more=("--latency=0.05",)) as (product, serve):
+        siege = begun(product, serve, ORGANISATION, 2)
+        both_ways(siege)
+        rows = siege.books.bills(status="active")
+        mine = [r["id"] for r in rows if r["currency"] == "GBP" and r["paid"] == "0.00"]
+        bills, theirs = mine[:10], [r["number"] for r in rows if r["id"] in mine[10:14]]
+        for kill in range(KILLS):
+            for _ in range(siege.dice.randint(1, 4)):
+                siege.work(bills)
+            if kill % 10 == 0:
+                number = siege.dice.choice(theirs)
+                siege.books.act("edit-invoice", invoice=number, reference=f"theirs {kill}")
+            if kill % 7 == 0:
+                siege.books.fault(**siege.dice.choice(FAULTS), count=1)
+            siege.kill(siege.dice.choice(TARGETS))
+            cases(1)
+        siege.settles()
+        assert siege.lost() + siege.unlike_xero() == []
+        assert siege.books.drift() == 0
+        record_property("recovery", f"{max(siege.recovered):.1f} s at most")
+
+
+if FULL:
+    test_many_kills_while_changes_travel = many_kills_while_changes_travel
