@@ -226,6 +226,16 @@ def test_a_restart_does_not_forget_the_calls_of_the_last_minute(
     assert all(b - a >= 60 for a, b in zip(asked, asked[60:], strict=False))
 
 
+def test_many_short_runs_keep_to_the_limit_of_a_minute_together(
+    xero: Xero, imported: Connection
+) -> None:
+    """I-39: the first call of a run has no answer yet that could say what is left."""
+    before = xero.counts()["limited"]
+    for _ in range(25):  # of three calls each
+        done(xero.sync(imported))
+    assert xero.counts()["limited"] == before
+
+
 # --- F11: consent ------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import httpx2
 import pytest
 from msgspec.structs import replace
 from tests.fixtures.xero import Xero
@@ -25,6 +26,7 @@ from tests.sync.hands import (
     put_silently,
     sales,
     stamp_of,
+    tap,
 )
 
 from justpayme.bills.models import Bill, HistoryEntry
@@ -352,6 +354,28 @@ def test_a_credit_that_moved_no_stamp_is_found_by_the_audit(
     done(xero.sync(imported, kind=Run.Kind.AUDIT))
     assert bill_of(imported, invoice.id).credited == Decimal("1.00")
     assert drift(xero, imported) == []
+
+
+def test_a_credit_given_while_the_audit_reads_is_in_it(
+    xero: Xero, imported: Connection, settings: Any
+) -> None:
+    """I-5: the invoices were read when it was given, and its invoice's stamp does not move."""
+    wire = tap(xero, settings)
+    ledger = xero.ledger()
+    note = next(n for n in ledger.credit_notes.rows.values() if n.remaining > 1)
+    invoice = plain_open(xero)[0]
+    put_silently(xero, invoice, contact_id=note.contact_id)
+
+    def give(request: httpx2.Request) -> None:
+        if request.url.path.endswith("/CreditNotes") and "CreditNotes" not in seen:
+            seen.append("CreditNotes")
+            xero.act("allocate-credit", credit=note.id, invoice=invoice.id, amount="1.00")
+            put_silently(xero, ledger.invoices.get(invoice.id), updated=invoice.updated)
+
+    seen: list[str] = []
+    wire.before = give
+    done(xero.sync(imported, kind=Run.Kind.AUDIT))
+    assert bill_of(imported, invoice.id).credited == Decimal("1.00")
 
 
 def test_the_books_of_bills_edited_while_parted_come_back_with_ours_kept(

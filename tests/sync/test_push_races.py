@@ -268,6 +268,8 @@ def test_somebody_else_has_paid_so_much_that_ours_does_not_fit(
     quiet(xero, two_way)
     bill.refresh_from_db()
     assert bill.paid == 50
+    if when == "before":
+        assert xero.writes() == []  # it does not even leave
     assert [c.unit for c in Conflict.objects.filter(bill=bill, state="open")] == ["payments"]
     assert item_of(bill, Kind.PAY).state == State.SUPERSEDED
     judge(xero, two_way)
