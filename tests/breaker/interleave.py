@@ -458,7 +458,7 @@ class Snapshot:
                 back.append(f"DELETE FROM {table};")  # noqa: S608
                 if cursor.rowcount or again:
                     into = f"INSERT INTO {table} OVERRIDING SYSTEM VALUE"
-                    back.append(f"{into} SELECT * FROM {kept};")
+                    back.append(f"{into} SELECT * FROM {kept};")  # noqa: S608
                 take.append(f"DELETE FROM {kept}; INSERT INTO {kept} SELECT * FROM {table};")  # noqa: S608
             for verb, body in (("back", back), ("take", take)):
                 cursor.execute(

@@ -94,8 +94,8 @@ class Siege:
         reference = f"paid {self.number}"
         body = {"amount": "1.01", "on": time.strftime("%Y-%m-%d"), "reference": reference}
         answer = self.call("POST", f"/bills/{bill}/payments", body)
-        assert answer.status_code in (200, 201), answer.text
-        self.payments[reference] = (bill, Decimal("1.01"))
+        if answer.status_code in (200, 201):
+            self.payments[reference] = (bill, Decimal("1.01"))
 
     def work(self, bills: list[int]) -> None:
         """One thing that the client does."""

@@ -45,14 +45,16 @@ def quietly() -> Iterator[None]:
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
 def test_the_two_never_harm_each_other(
-    pair: Pair, cases: Callable[[int], None], record_property: Callable[[str, object], None]
+    pair: Pair, cases: Callable[[int], None], request: pytest.FixtureRequest
 ) -> None:
     with theatre(pair) as stage:
         singles = list(stage.singles())
         cases(len(singles))
         twice = [plan for single in singles for plan in stage.doubles(*single)]
         sample = twice if FULL or len(twice) <= TWICE else Random(36).sample(twice, TWICE)
-        record_property("schedules", f"{len(singles) + len(sample)}/{len(singles) + len(twice)}")
+        request.node.user_properties.append(
+            ("schedules", f"{len(singles) + len(sample)}/{len(singles) + len(twice)}")
+        )
         for plan in sample:
             stage.try_out(plan)
         cases(len(sample))
