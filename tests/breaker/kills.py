@@ -106,8 +106,9 @@ class Siege:
 
     def kill(self, name: str) -> None:
         """SIGKILL a process of ours, and wait until the product works again."""
+        until(lambda: self.pid(name), f"{name} runs", 120)  # after a kill it may pause a while
         pid = self.pid(name)
-        assert pid, f"no {name} runs"
+        assert pid
         os.kill(pid, signal.SIGKILL)
         begun = time.monotonic()
         until(lambda: self.pid(name) not in (None, pid) and self.answers(), f"{name} is back", 120)
