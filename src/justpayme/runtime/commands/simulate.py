@@ -3,6 +3,7 @@
 import os
 import sys
 from argparse import ArgumentParser, Namespace
+from importlib import import_module
 
 from justpayme.runtime.command import Command
 from justpayme.runtime.commands.test import checkout
@@ -25,9 +26,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """1 if anything did not hold. The stories are part of the tests."""
     sys.path.insert(0, str(checkout()))
-    from tests.breaker import command  # type: ignore[import-untyped,unused-ignore]
-
-    return int(command.run(options))
+    return int(import_module("tests.breaker.command").run(options))
 
 
 COMMAND = Command("simulate", "try to break the sync (from a checkout)", add_arguments, run)
