@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from queue import SimpleQueue
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 import httpx2
@@ -393,8 +393,8 @@ def _address() -> str:
 
 def _connect() -> None:
     if database.connection is None:
-        database.ensure_connection()
-        database.connection.execute("SET deadlock_timeout = '20ms'")
+        with database.cursor() as cursor:
+            cursor.execute("SET deadlock_timeout = '20ms'")
 
 
 @contextmanager
@@ -403,7 +403,8 @@ def duet(
 ) -> Iterator[Duet]:
     """Two threads that take turns. `sleep` and `monotonic` are the fake clock's."""
     both = Duet(sleep, monotonic)
-    execute, many, commit = CursorWrapper._execute, CursorWrapper._executemany, _commit()
+    cursors, sessions = cast(Any, CursorWrapper), cast(Any, BaseDatabaseWrapper)
+    execute, many, commit = cursors._execute, cursors._executemany, sessions._commit
 
     def stepped(cursor: Any, sql: Any, *rest: Any) -> Any:
         return both.asked(cursor.db, str(sql), lambda: execute(cursor, sql, *rest))
@@ -429,10 +430,6 @@ def duet(
             yield both
         finally:
             both.stop()
-
-
-def _commit() -> Callable[[Any], Any]:
-    return BaseDatabaseWrapper._commit
 
 
 # --- going back --------------------------------------------------------------------------------

@@ -215,9 +215,8 @@ def both_ways(siege: Siege) -> None:
     books, product = siege.books, siege.product
     with _browser(product) as browser:
         browser.connect(books.organisation)
-        rows = lambda: books.get("/organisations")["items"]  # noqa: E731
-        until(lambda: rows() and rows()[0]["imported_at"], "the import", 120)
-        pk = rows()[0]["id"]
+        until(lambda: _imported(books), "the import", 120)
+        pk = _imported(books)
         page = f"{product.url}/settings/integrations/xero/{pk}/"
         browser.go_both_ways(page, books.organisation)
     told = books.get(f"/organisations/{pk}/defaults")
@@ -235,8 +234,15 @@ def both_ways(siege: Siege) -> None:
     assert answer.status_code == 200, answer.text
 
 
+def _imported(books: Books) -> int | None:
+    """The id of the organisation, once everything of it is here."""
+    rows = books.get("/organisations")["items"]
+    return next((int(row["id"]) for row in rows if row["imported_at"]), None)
+
+
 @contextmanager
 def _browser(product: Product) -> Iterator[Browser]:
-    with Browser(product.url) as browser:
+    browser = Browser(product.url)
+    with browser:
         browser.sign_in(EMAIL, PASSWORD)
         yield browser

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 from django.db import connection as database
 from tests.breaker.interleave import Snapshot
@@ -156,10 +157,9 @@ class Town:
 
     def leaves(self) -> None:
         """The owner ends the sync, in one way or another."""
-        given = {"by": self.owner, "connection": self.now(), "address": HERE}
-        end = self.dice.choice((actions.disconnect, direction.go_one_way))
+        end: Any = self.dice.choice((actions.disconnect, direction.go_one_way))
         with suppress(actions.NotPossible, Problem):
-            end(**given, now=self.world.clock.now())
+            end(by=self.owner, connection=self.now(), address=HERE, now=self.world.clock.now())
 
     def settles(self) -> None:
         """Until nothing moves; a lost connection is made again, as its page asks."""
