@@ -1,0 +1,106 @@
+"""Each planted mistake is caught by tests of every day, so their silence means something."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from tests.breaker.planted import PLANTED
+from tests.breaker.planting import ROOT, Outcome, Planted, planted, told
+from tests.generated import check_current
+
+FULL = os.environ.get("JUSTPAYME_FULL") == "1"
+Cases = Callable[[int], None]
+
+EVERY_DAY = (
+    "both changed",
+    "no overlap",
+    "five minutes",
+    "a 500 did nothing",
+    "the beginning of a signature",
+    "left but waiting",
+    "everything is sent",
+    "the cursor first",
+    "the backup's payments",
+    "an audit of nothing",
+    "no look before a call",
+    "one field less",
+)
+"""One or two of each layer; the full run tries all."""
+PARTS = 8 if FULL else 2
+CHOSEN = PLANTED if FULL else tuple(plant for plant in PLANTED if plant.name in EVERY_DAY)
+LARGE = 48
+"""So many at least, or the list says little."""
+
+HEAD = """# Planted bugs
+
+Generated from `tests/breaker/planted.py` (CONTRIBUTING.md, “Generated pages”): do not edit.
+
+Tests that find nothing say something only if they would have found something. So small mistakes
+are planted in our own code, one at a time, each a slip that somebody has made somewhere; and each
+must be caught, by an assertion, by tests that run every day and with no more cases than they try
+every day. An everyday run plants twelve of them, a full run all. To try one:
+`python -m tests.breaker.planting "{example}"`.
+
+*Cases*: about how many that test had tried when one failed.
+
+| # | where | what is planted | what it would do to a user | promise | caught by | cases |
+| - | ----- | --------------- | -------------------------- | ------- | --------- | ----- |
+"""
+
+
+def attempts(plants: Sequence[Planted], report: Path) -> list[Outcome]:
+    """Try them in a process of its own, on a database of its own on the same server."""
+    environment = dict(os.environ)
+    server = environment["JUSTPAYME_DATABASE_URL"].rpartition("/")[0]
+    environment["JUSTPAYME_TEST_DATABASE_URL"] = f"{server}/planted_{os.getpid()}"
+    command = [sys.executable, "-m", "tests.breaker.planting", "--report", str(report)]
+    command += [*(["--control"] if FULL else []), *(plant.name for plant in plants)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert report.exists(), done.stdout + done.stderr
+    return [Outcome(**one) for one in json.loads(report.read_text())]
+
+
+@pytest.mark.layer("planted bugs")
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_planted_mistake_is_caught(part: int, cases: Cases, tmp_path: Path) -> None:
+    plants = CHOSEN[part::PARTS]
+    outcomes = attempts(plants, tmp_path / "report.json")
+    assert {one.name for one in outcomes if one.planted} == {plant.name for plant in plants}
+    wrong = [told(one) for one in outcomes if one.failed != one.planted]
+    assert not wrong, "\n".join(wrong)
+    cases(len(plants))
+
+
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.name)
+def test_a_plant_fits_our_code_as_it_is_today(plant: Planted) -> None:
+    with planted(plant):
+        pass
+
+
+def test_there_are_many_and_each_has_a_name_of_its_own() -> None:
+    names = Counter(plant.name for plant in PLANTED)
+    assert set(names.values()) == {1}
+    assert len(names) >= LARGE
+    assert set(EVERY_DAY) <= set(names)
+
+
+def test_the_page_of_planted_bugs_is_current() -> None:
+    rows = "".join(_row(number, plant) for number, plant in enumerate(PLANTED, 1))
+    check_current("planted-bugs.md", HEAD.format(example=PLANTED[0].name) + rows)
+
+
+def _row(number: int, plant: Planted) -> str:
+    where = plant.where.removeprefix("justpayme.").replace(":", ".")
+    path, _, test = plant.check.partition("::")
+    caught = f"{Path(path).stem}: {test}" if test else Path(path).stem
+    caught = caught.replace("_", " ").removeprefix("test ").replace(": test ", ": ")
+    cells = (plant.mistake, plant.harm, plant.promise, caught, f"{plant.after:,}")
+    return f"| {number} | `{where}` | {' | '.join(cells)} |\n"
