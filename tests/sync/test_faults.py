@@ -15,7 +15,7 @@ from tests.sync.hands import Crash, Wire, books, done, drift, failed, plain_open
 
 from justpayme.accounts.models import Business, Membership, User
 from justpayme.integrations import actions
-from justpayme.sync import jobs, runs
+from justpayme.sync import calls, jobs, runs
 from justpayme.sync.models import Connection, Link, Run
 
 pytestmark = pytest.mark.django_db
@@ -226,14 +226,14 @@ def test_a_restart_does_not_forget_the_calls_of_the_last_minute(
     assert all(b - a >= 60 for a, b in zip(asked, asked[60:], strict=False))
 
 
-def test_many_short_runs_keep_to_the_limit_of_a_minute_together(
+def test_whoever_starts_knows_of_the_calls_that_others_made(
     xero: Xero, imported: Connection
 ) -> None:
-    """I-39: the first call of a run has no answer yet that could say what is left."""
-    before = xero.counts()["limited"]
-    for _ in range(25):  # of three calls each
-        done(xero.sync(imported))
-    assert xero.counts()["limited"] == before
+    """I-39: the first call of a process has had no answer yet that could say what is left."""
+    for _ in range(70):
+        with calls.client_of(imported, xero.clock) as client:
+            client.organisation()
+    assert xero.counts()["limited"] == 0
 
 
 # --- F11: consent ------------------------------------------------------------------------------

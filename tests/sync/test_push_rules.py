@@ -24,7 +24,7 @@ from tests.sync.moments import judge, quiet, sync
 
 from justpayme.bills.models import Bill, Client, HistoryEntry, Line, Payment
 from justpayme.core.bill import Status
-from justpayme.sync import jobs, outbox, revert
+from justpayme.sync import jobs, outbox, parcels, revert
 from justpayme.sync.models import ClientLink, Conflict, Connection, Link, OutboxItem, Run
 
 pytestmark = pytest.mark.django_db
@@ -477,6 +477,17 @@ def test_a_payment_waits_for_its_account(xero: Xero, two_way: Connection) -> Non
     quiet(xero, two_way)
     assert again(bill).paid == 10
     judge(xero, two_way)
+
+
+def test_the_last_look_before_a_payment_leaves_refuses_more_than_is_owed(
+    two_way: Connection,
+) -> None:
+    """I-24: whatever was looked at before, and whoever put it there."""
+    bill = open_bill(two_way)
+    pay(bill, two_way, bill.outstanding + 1)
+    item = item_of(bill, Kind.PAY)
+    assert parcels.pack(Kind.PAY, two_way, [item], NOW) == []
+    assert (item.state, item.error_code) == (State.REFUSED, "payment_over_due")
 
 
 def test_a_paid_bill_takes_the_edits_that_xero_allows(xero: Xero, two_way: Connection) -> None:
