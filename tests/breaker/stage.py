@@ -281,6 +281,8 @@ class Stage:
     memory: dict[str, Any] = field(default_factory=dict)
     """What the people of a scenario remember; no crash of ours reaches it."""
     newest_run: int = 0
+    needs_a_look: bool = False
+    """Xero has news that no sending would see: a whole run must come by."""
 
     @property
     def now(self) -> datetime:
@@ -436,9 +438,12 @@ class Stage:
 
     def _looked(self, row: Connection) -> bool:
         """Did the newest run end well, after the mark?"""
-        newest = row.runs.order_by("-pk").first()
-        since = newest is not None and newest.pk > self.newest_run
-        return since and newest.state == Run.State.DONE and row.next_due_at is not None
+        since = row.runs.filter(pk__gt=self.newest_run).order_by("-pk")
+        newest = since.first()
+        if newest is None or newest.state != Run.State.DONE or row.next_due_at is None:
+            return False
+        whole = since.filter(state=Run.State.DONE).exclude(kind=Run.Kind.PUSH)
+        return not self.needs_a_look or whole.exists()
 
     def _jump(self) -> None:
         """On to the next moment at which something is due."""

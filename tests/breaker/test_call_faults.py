@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
 
 import pytest
 from tests.breaker import call_faults
@@ -12,6 +14,7 @@ from tests.breaker.scenarios import SCENARIOS
 from tests.breaker.stage import stage_of
 
 from justpayme.accounts.models import Membership, User
+from justpayme.core import outbox as rules
 
 pytestmark = [
     pytest.mark.django_db,
@@ -21,7 +24,7 @@ pytestmark = [
 FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 Cases = Callable[[int], None]
 FLAVOURS = ("alone", "replaced", "lasting")
-SELDOM = {"batch of 50": 8}
+SELDOM = {"batch of 50": 8, "audit": 2}
 """Of so many cases of a scenario the everyday run takes one."""
 PARTS = 2
 
@@ -53,14 +56,28 @@ def test_any_fault_of_any_call(owner: Membership, cases: Cases, name: str, part:
         call_faults.begin(stage, scenario)
         with stage.marked() as back:
             calls = call_faults.calls_of(stage, back, scenario)
-            failed = []
+            failed, judged = [], None if FULL else set[Any]()
             for at, fault, flavour in list(chosen(name, calls))[part::PARTS]:
                 try:
-                    call_faults.survives(stage, back, scenario, at, fault, flavour)
+                    call_faults.survives(stage, back, scenario, at, fault, flavour, judged)
                 except AssertionError as error:
                     failed.append(str(error)[:700])
                 cases(1)
     assert not failed, "\n".join([f"{len(failed)} failed", *failed[:10]])
+
+
+def test_a_key_of_its_own_for_each_try_is_caught(owner: Membership, cases: Cases) -> None:
+    """The machine can fail: with a new key, a repetition and the first try are two payments."""
+    scenario, fresh = SCENARIOS["new payment"], (f"jpm:{n}" for n in range(1000))
+    planted = mock.patch.object(rules, "key_of", lambda tenant, _: f"{next(fresh)}:{tenant}")
+    with stage_of(owner) as stage, planted:
+        call_faults.begin(stage, scenario)
+        with stage.marked() as back:
+            calls = call_faults.calls_of(stage, back, scenario)
+            at = calls.index(("PUT", "/api.xro/2.0/Payments")) + 1
+            with pytest.raises(AssertionError, match="I-13"):
+                call_faults.survives(stage, back, scenario, at, "90 s late", "alone")
+    cases(1)
 
 
 def test_there_are_more_than_twenty_kinds(cases: Cases) -> None:

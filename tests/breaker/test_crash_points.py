@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import contextmanager
+from typing import Any
+from unittest import mock
 
 import pytest
 from tests.breaker import crash_points
@@ -12,6 +14,8 @@ from tests.breaker.scenarios import SCENARIOS
 from tests.breaker.stage import WIRE
 
 from justpayme.accounts.models import Membership, User
+from justpayme.sync import apply, jobs
+from justpayme.sync.models import Run
 
 pytestmark = [
     pytest.mark.django_db,
@@ -75,3 +79,42 @@ def test_the_database_hangs_up(owner: Membership, cases: Cases, name: str) -> No
             if not points.seen[at - 1].startswith(WIRE):
                 crash_points.loses_database(stage, back, scenario, at)
                 cases(1)
+
+
+def test_a_dead_run_that_nobody_takes_up_is_caught(owner: Membership, cases: Cases) -> None:
+    """The machine can fail: what a dead process left would lie there for ever."""
+    scenario = SCENARIOS["increment"]
+    with arranged(owner, scenario) as (stage, back):
+        points = crash_points.count_points(stage, back, scenario)
+        asked = points.seen.index("answer /api.xro/2.0/Invoices") + 1
+        with (
+            mock.patch.object(jobs, "recover_dead_runs"),
+            pytest.raises(AssertionError, match="never quiet"),
+        ):
+            crash_points.dies(stage, back, scenario, asked, set())
+    cases(1)
+
+
+def test_rows_that_are_written_after_their_cursor_are_caught(
+    owner: Membership, cases: Cases
+) -> None:
+    """The machine can fail: a cursor that is committed before its rows loses them (I-7)."""
+    scenario, judged = SCENARIOS["increment"], set[int]()
+    real = apply.apply_invoices
+
+    def planted(run: Run, *args: Any, **named: Any) -> Any:
+        apply.move_only(run, named["endpoint"], named["position"])
+        return real(run, *args, **named)
+
+    with (
+        arranged(owner, scenario) as (stage, back),
+        mock.patch.object(apply, "apply_invoices", planted),
+    ):
+
+        def everywhere() -> None:
+            for at in range(1, len(crash_points.count_points(stage, back, scenario).seen)):
+                crash_points.dies(stage, back, scenario, at, judged)
+
+        with pytest.raises(AssertionError, match="I-2"):
+            everywhere()
+    cases(1)

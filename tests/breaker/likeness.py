@@ -1,0 +1,87 @@
+"""Are two situations alike, as far as what comes next depends on them?
+
+Only then need what comes of them be judged once. Moments count by how far off they are; ids that
+are drawn anew each time, and words for people, do not count.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db import connection as database
+from tests.breaker.stage import Stage
+
+from justpayme.sync.under_way import WATCH
+
+_OFF = "extract(epoch FROM {0} - %(now)s)"
+_COLUMNS = {
+    "sync_connection": "id, state, direction, failures, error_code, imported_at IS NULL,"
+    " tokens_id IS NULL, {next_due_at}, {blocked_until},"
+    " audited_at < %(now)s - interval '24 hours'",
+    "sync_tokenset": "state, {expires_at}",
+    "sync_cursor": "endpoint, state",
+    "sync_link": "invoice_id, digest, edited, base",
+    "sync_clientlink": "contact_id, merged_to",
+    "sync_record": "kind, remote_id, updated_at, data",
+    "sync_outboxitem": "bill_id, client_id, kind, state, {not_before}, shipment_id IS NULL, sent,"
+    " sent_units, paid, marker, remote_id, detail, error_code",
+    "sync_shipment": "method, path, params, md5(body), {first_sent_at}, {last_sent_at}, attempts,"
+    " unclear",
+    "sync_heard": "{waiting_since}, {taken_at}, invoices, many, contacts, words, taken",
+    "sync_conflict": "bill_id, unit, ours, theirs, state",
+    "sync_run": "kind, state, error_code",
+    "bills_client": "name, email",
+    "bills_bill": "number, reference, status, issued_on, due_on, paid, outstanding,"
+    " credited, total",
+    "bills_line": "position, description, quantity, unit_amount, remote_id",
+    "bills_payment": "kind, amount, reference, remote_id",
+    "bills_historyentry": "action, changes",
+}
+
+
+class _Offsets(dict[str, str]):
+    def __missing__(self, column: str) -> str:
+        return _OFF.format(column)
+
+
+def _query() -> str:
+    parts = (
+        f"SELECT md5(coalesce(string_agg(ROW({columns.format_map(_Offsets())})::text, '|'"  # noqa: S608
+        f" ORDER BY ROW({columns.format_map(_Offsets())})::text), '')) FROM {table}"
+        for table, columns in _COLUMNS.items()
+    )
+    return " UNION ALL ".join(f"({part})" for part in parts)
+
+
+_QUERY = _query()
+
+
+def likeness(stage: Stage) -> tuple[Any, ...]:
+    """What makes a situation what it is: our rows, what our process knows, Xero's books."""
+    with database.cursor() as cursor:
+        cursor.execute(_QUERY, {"now": stage.now})
+        rows = tuple(row[0] for row in cursor.fetchall())
+    at = stage.xero.clock.monotonic()
+    watched = sorted((s.attempts, s.first and at - s.first, at - s.last) for s in _watched())
+    return rows, tuple(watched), *_xero(stage)
+
+
+def _watched() -> list[Any]:
+    return list(WATCH._seen.values())
+
+
+def _xero(stage: Stage) -> tuple[Any, ...]:
+    app, now = stage.xero.app, stage.now
+    ledger = stage.xero.ledger()
+    return (
+        tuple(sorted((i.id, i.status, i.reference, i.amount_paid) for i in stage.xero.sales())),
+        tuple(sorted((p.invoice_id, p.amount, p.status) for p in ledger.payments.rows.values())),
+        tuple(sorted(_off(late.due, now) for late in app.late.all() if not late.status)),
+        (len(app.store.answers), len(app.store.connections), len(app.identity._expired)),
+        len(app.store.refresh_tokens),
+    )
+
+
+def _off(moment: datetime, now: datetime) -> float:
+    return (moment - now).total_seconds()
