@@ -242,6 +242,24 @@ def test_drafts_are_approved_and_deleted_and_open_ones_voided(
     judge(xero, two_way)
 
 
+def test_an_edit_that_a_void_overtakes_is_kept_and_not_said_to_be_sent(
+    xero: Xero, two_way: Connection
+) -> None:
+    """I-27, I-32: with a void nothing else is sent, so nothing else reached Xero."""
+    bill = open_bill(two_way)
+    before = bill.reference
+    edit(bill, reference="too late")
+    edit(bill, status=Status.VOID, outstanding=0)
+    push(xero, two_way)
+    assert invoice_of(xero, bill).status == "VOIDED"
+    assert again(bill).reference == before
+    (sent,) = HistoryEntry.objects.filter(bill=bill, action=HistoryEntry.SENT)
+    assert [change["field"] for change in sent.changes] == ["status"]
+    kept = Conflict.objects.get(bill=bill)
+    assert (kept.unit, kept.ours) == ("reference", {"reference": "too late"})
+    judge(xero, two_way)
+
+
 def test_a_new_bill_that_begins_as_a_draft_is_a_draft_here_too(
     xero: Xero, two_way: Connection
 ) -> None:

@@ -121,6 +121,8 @@ def _pack_update(connection: Connection, item: OutboxItem) -> Parcel | Ending:
     units = changed_units(base, local)
     if not units:
         return Ending(State.DONE)
+    if local.status is Status.VOID and "status" in units:
+        units = ("status",)  # nothing else is sent with it, so nothing else may count as sent
     if _is_locked(connection, base, local):
         return Ending(State.REFUSED, "lock_date")
     change = Change(str(link.invoice_id), local, units, base.status, base)
