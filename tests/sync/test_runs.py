@@ -23,8 +23,10 @@ from tests.sync.hands import (
     books,
     done,
     drift,
+    failed,
     newest,
     plain_open,
+    put_silently,
     tap,
 )
 
@@ -388,3 +390,24 @@ def test_history_names_the_run_that_wrote_it(xero: Xero, imported: Connection) -
     assert HistoryEntry.objects.filter(run=run.pk, action="imported").count() == run.created
     assert newest(Bill.objects.first()).run == run.pk
     assert run.calls == xero.counts()["total"]
+
+
+@pytest.mark.parametrize("kind", ["import", "audit"])
+def test_what_changes_silently_behind_an_interrupted_reading_waits_no_longer_than_a_day(
+    xero: Xero, connected: Connection, kind: str
+) -> None:
+    """I-5: the day counts from the first page, whichever run read it."""
+    if kind == "audit":
+        done(xero.sync(connected))
+        Connection.objects.update(audited_at=None)
+    xero.later(5)
+    xero.fault("truncated_json", path="CreditNotes" if kind == "audit" else "Payments")
+    began = failed(xero.sync(connected), "wrong_shape").started_at
+    invoice = plain_open(xero)[0]
+    put_silently(xero, invoice, reference="silent")
+    xero.later(60)
+    assert done(xero.sync(connected)).kind == kind
+    assert connected.audited_at == began
+    xero.later(23 * 60)
+    assert done(xero.sync(connected)).kind == Run.Kind.AUDIT
+    assert bill_of(connected, invoice.id).reference == "silent"

@@ -21,7 +21,7 @@ from typing import Any
 import structlog
 from django.db import DatabaseError, transaction
 from django.db import connections as databases
-from django.db.models import F
+from django.db.models import F, Min
 
 from justpayme.accounts.models import User
 from justpayme.core import schedule
@@ -246,8 +246,20 @@ def _after_success(run: Run, connection: Connection, now: datetime) -> dict[str,
     if run.kind == Run.Kind.IMPORT:
         changes["imported_at"] = now
     if run.kind in (Run.Kind.IMPORT, Run.Kind.AUDIT):
-        changes["audited_at"] = run.started_at
+        changes["audited_at"] = _reading_since(run, connection)
     return changes
+
+
+def _reading_since(run: Run, connection: Connection) -> datetime:
+    """When this full reading began: an earlier run of its kind may have read the first pages and
+    failed, and what Xero changed since without a stamp is on none of ours (I-5)."""
+    since = connection.connected_at or run.started_at
+    same = connection.runs.filter(kind=run.kind, started_at__gte=since)
+    whole = same.filter(state=Run.State.DONE).exclude(pk=run.pk).order_by("-started_at").first()
+    if whole is not None:
+        same = same.filter(started_at__gt=whole.started_at)
+    began: datetime | None = same.aggregate(first=Min("started_at"))["first"]
+    return began or run.started_at
 
 
 def _after_problem(
