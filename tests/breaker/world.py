@@ -280,7 +280,8 @@ class World(Xero):
             done = act.act(self.app, action, {"tenant": self.tenant(country), **given})
         except (BadInput, Refused):
             return None
-        self.by_hand.add(str(done.get("PaymentID", "")))
+        if action in ("record-payment", "redo-payment"):
+            self.by_hand.add(str(done["PaymentID"]))
         return done
 
     def merge_contacts(self, loser: str, survivor: str, country: str = "GB") -> None:
@@ -406,7 +407,9 @@ def quiet(world: World, *connections: Connection, audit: bool = False, rounds: i
 
 
 def _last_look(world: World, connection: Connection, audit: bool) -> None:
-    world.clock.advance(61)
+    connection.refresh_from_db()
+    blocked = (connection.blocked_until or world.clock.now()) - world.clock.now()
+    world.clock.advance(61 + max(blocked.total_seconds(), 0))
     if audit:
         Connection.objects.filter(pk=connection.pk).update(audited_at=None)
     run = sync(world, connection)
