@@ -19,6 +19,8 @@ SLICES = "tests/core/test_cursor_slices.py::test_nothing_is_lost_or_stale_after_
 DEATH = "tests/breaker/test_crash_points.py::test_a_death_at_any_point"
 FAULTS = "tests/breaker/test_call_faults.py::test_any_fault_of_any_call"
 PAIRS = "tests/breaker/test_interleavings.py::test_the_two_never_harm_each_other"
+WEEKS = "tests/breaker/test_time_machine.py::"
+WEEKS += "test_days_of_organisations_cost_the_formula_to_the_call"
 
 MERGING = (
     Planted(
@@ -369,6 +371,26 @@ LIMITS = (
         "Bills are half an hour old where a quarter was promised.",
         "I-43",
         "tests/core/test_schedule.py",
+    ),
+    Planted(
+        "a day and a bit",
+        "justpayme.core.schedule:wants_audit",
+        "AUDIT_EVERY - timedelta(minutes=interval_minutes) / 2",
+        "AUDIT_EVERY",
+        "An audit is due only when a whole day has passed since the one before.",
+        "Each audit comes a sync later than the last: one a day becomes fewer.",
+        "I-5",
+        "tests/core/test_schedule.py::test_audit_is_wanted_once_a_day",
+    ),
+    Planted(
+        "asked again and again",
+        "justpayme.sync.pull:Pull.check_organisation",
+        "if self.organisation_checked:",
+        "if False:",
+        "Which organisation it is, is asked for each page anew.",
+        "Xero's day limit is met earlier than the formula says.",
+        "I-39",
+        f"{WEEKS}[29 February]",
     ),
     Planted(
         "by the wall clock of London",

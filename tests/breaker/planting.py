@@ -140,7 +140,7 @@ def _wrong_constant(module: ModuleType, name: str, value: object) -> Iterator[No
 class Trial:
     """A plugin of pytest that runs the checks of each plant while it is planted.
 
-    `control`: before that, each check once as it is; it must be green.
+    `control`: before its first plant, each check once as it is; it must be green.
     """
 
     plants: Sequence[Planted]
@@ -152,14 +152,20 @@ class Trial:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Instead of pytest's own."""
-        terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+        green = set[str]()
         for plant in self.plants:
             items = [item for item in session.items if _belongs(item.nodeid, plant.check)]
-            for variant in (None, plant) if self.control else (plant,):
-                self.outcomes.append(self._try(plant.name, variant, items))
-                if terminal is not None:
-                    terminal.write_line(told(self.outcomes[-1]))
+            if self.control and plant.check not in green:
+                green.add(plant.check)
+                self._tell(self._try(plant.name, None, items), session)
+            self._tell(self._try(plant.name, plant, items), session)
         return True
+
+    def _tell(self, outcome: Outcome, session: pytest.Session) -> None:
+        self.outcomes.append(outcome)
+        terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None:
+            terminal.write_line(told(outcome))
 
     def _try(self, name: str, plant: Planted | None, items: Sequence[pytest.Item]) -> Outcome:
         """Run until one fails, which it must."""
