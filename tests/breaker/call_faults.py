@@ -97,7 +97,7 @@ def breaks(error: type[httpx2.TransportError], seconds: float = 0) -> Strike:
     return strike
 
 
-def of_kind(kind: str, *names: str, **flags: bool) -> dict[str, Fault]:
+def of_kind(kind: str, *names: str, **flags: Any) -> dict[str, Fault]:
     """Faults of one kind that the sandbox has by these names."""
     return {name: Fault(kind, rule(name), **flags) for name in names}
 

@@ -1,4 +1,4 @@
-"""Fourteen things that a sync does, each small enough to be broken at every point.
+"""Sixteen things that a sync does, each small enough to be broken at every point.
 
 `arrange` makes the situation, once. `press` is what a person does through the real verbs; she
 presses again when nothing came of it, with the form that she has still open, so that what she
@@ -24,8 +24,8 @@ from tests.sync.hands import HOSTILE, bill_prints
 
 from justpayme.bills import actions as bills
 from justpayme.bills.models import Bill, HistoryEntry
-from justpayme.core.bill import Status
-from justpayme.core.entry import PaymentEntry
+from justpayme.core.bill import ZERO, Status
+from justpayme.core.entry import BillEntry, ClientEntry, LineEntry, PaymentEntry
 from justpayme.integrations import actions as integrations
 from justpayme.integrations import direction
 from justpayme.sync import webhooks
@@ -49,6 +49,7 @@ REFERENCE = f"mine {HOSTILE}"
 LATER = date(2027, 1, 15)
 LATEST = date(2027, 2, 20)
 TEN = Decimal("10.00")
+BRAND = "& Söhne 'Ω' 🎈"
 
 
 def nothing(stage: Stage) -> None:
@@ -67,7 +68,7 @@ def after_an_edit(stage: Stage) -> None:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One of the fourteen. `invoices`: so many open ones in place of the usual few. `press_talks`:
+    """One of the sixteen. `invoices`: so many open ones in place of the usual few. `press_talks`:
     what the person does talks to Xero itself."""
 
     name: str
@@ -123,7 +124,8 @@ def bill_of(invoice: Invoice) -> Bill:
 
 def again(stage: Stage, invoice: Invoice) -> Invoice:
     """The invoice as Xero has it by now."""
-    return stage.xero.ledger().invoices.rows[invoice.id]
+    found: Invoice = stage.xero.ledger().invoices.rows[invoice.id]
+    return found
 
 
 def _act(stage: Stage, form: str) -> bills.Act:
@@ -182,7 +184,9 @@ def _silent_changes(stage: Stage) -> None:
 def _nothing_stayed_silent(stage: Stage) -> None:
     assert bill_of(stage.sale("open")).reference == "silent"
     assert bill_of(stage.sale("part")).due_on == LATEST
-    assert stage.connection.audited_at > stage.now - timedelta(hours=24)
+    audited = stage.connection.audited_at
+    assert audited is not None
+    assert audited > stage.now - timedelta(hours=24)
 
 
 # --- 4 to 8: sending ---------------------------------------------------------------------------
@@ -264,6 +268,64 @@ def _both_void(stage: Stage) -> None:
         assert invoice.status == "VOIDED"
         assert bill_of(invoice).status == Status.VOID
         assert bill_of(invoice).outstanding == 0
+
+
+def _a_new_client(stage: Stage) -> None:
+    two_way(stage)
+    act = bills.Act(stage.alice, stage.now)
+    client = bills.client_create(act=act, entry=ClientEntry(f"Brand new {BRAND}"))
+    stage.memory["client"] = client.pk
+
+
+def _press_bill(stage: Stage) -> None:
+    entry = BillEntry(
+        stage.memory["client"],
+        "GBP",
+        number="OURS-1",
+        reference=REFERENCE,
+        issued_on=stage.now.date(),
+        due_on=LATER,
+        lines=(
+            LineEntry(
+                HOSTILE, Decimal(2), Decimal("12.34"), tax_type="OUTPUT2", account_code="200"
+            ),
+        ),
+    )
+    with suppress(bills.AlreadyDone):
+        bills.bill_create(
+            act=_act(stage, "bill"), entry=entry, approve=True, also_in_xero=stage.connection.pk
+        )
+
+
+def _one_invoice_and_contact(stage: Stage) -> None:
+    made = Bill.objects.get(number="OURS-1")
+    invoice = next(i for i in stage.xero.sales() if i.number == "OURS-1")
+    assert bill_of(invoice) == made
+    assert (invoice.reference, invoice.due_date) == (REFERENCE, LATER)
+    names = [c.name for c in stage.xero.ledger().contacts.rows.values()]
+    assert names.count(f"Brand new {BRAND}") == 1
+
+
+def _paid_before(stage: Stage) -> None:
+    two_way(stage)
+    _press_payment(stage)
+    after_an_edit(stage)
+    _paid_once(stage)
+    _later(stage)
+
+
+def _press_removal(stage: Stage) -> None:
+    bill = bill_of(stage.sale("open"))
+    payment = bill.payments.first()
+    if payment is not None:
+        bills.payment_remove(act=_act(stage, "back"), bill_id=bill.pk, payment_id=payment.pk)
+
+
+def _taken_back(stage: Stage) -> None:
+    invoice = stage.sale("open")
+    assert (invoice.amount_paid, bill_of(invoice).paid) == (ZERO, ZERO)
+    rows = stage.xero.ledger().payments.rows.values()
+    assert [p.status for p in rows if p.invoice_id == invoice.id] == ["DELETED"]
 
 
 # --- 9: a contact merge ------------------------------------------------------------------------
@@ -412,6 +474,8 @@ SCENARIOS = {
         Scenario("batch of 50", _fifty_payments, _all_paid_once, work=after_an_edit, invoices=56),
         Scenario("conflict", _xero_moved_the_same, _xero_won, _press_edit, after_an_edit),
         Scenario("void", _voided_there_too, _both_void, _press_void, after_an_edit),
+        Scenario("new bill", _a_new_client, _one_invoice_and_contact, _press_bill, after_an_edit),
+        Scenario("taken back", _paid_before, _taken_back, _press_removal, after_an_edit),
         Scenario("contact merge", _merge, _survivor_has_all),
         Scenario("token refresh", _token_runs_out, _a_new_pair),
         Scenario("connect", _empty, _one_organisation, _press_connect,

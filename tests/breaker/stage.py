@@ -453,8 +453,9 @@ class Stage:
         waiting = OutboxItem.objects.filter(state__in=(State.WAITING, *IN_FLIGHT))
         moments += [at for at in waiting.values_list("not_before", flat=True) if at]
         heard = Heard.objects.filter(waiting_since__isnull=False)
-        for since, taken in heard.values_list("waiting_since", "taken_at"):
-            moments += [since + webhooks.SETTLE, (taken or since) + webhooks.REST]
+        for word in heard:
+            since = word.waiting_since or now
+            moments += [since + webhooks.SETTLE, (word.taken_at or since) + webhooks.REST]
         moments += [x.due for x in self.xero.app.late.all() if x.status == 0]
         ahead = min(at for at in moments if at > now)
         self.xero.frozen.advance((ahead - now).total_seconds() + 0.001)
