@@ -274,10 +274,10 @@ def test_what_xero_holds_afterwards_equals_the_preview(
         assert run.error_code == "", run.error_text
     assert sum(imported.runs.values_list("sent", flat=True)) == 4
     ledger = world.sandbox.store.ledgers[str(imported.tenant_id)]
-    invoices = {invoice.number: invoice for invoice in ledger.invoices.since(None)}
+    invoices = {invoice.number: invoice for invoice in ledger.invoices.rows.values()}
     made = invoices["B-77"]
     assert (str(made.status), made.total) == ("AUTHORISED", 120)
-    [paid] = [p for p in ledger.payments.since(None) if p.invoice_id == made.id]
+    [paid] = [p for p in ledger.payments.rows.values() if p.invoice_id == made.id]
     assert (paid.amount, paid.date.isoformat(), paid.account_code) == (50, "2026-11-17", account)
     assert invoices[old.number].reference == "ours"
     assert set(OutboxItem.objects.values_list("state", flat=True)) == {"done"}
