@@ -1,4 +1,4 @@
-"""Sixteen things that a sync does, each small enough to be broken at every point.
+"""Seventeen things that a sync does, each small enough to be broken at every point.
 
 `arrange` makes the situation, once. `press` is what a person does through the real verbs; she
 presses again when nothing came of it, with the form that she has still open, so that what she
@@ -68,7 +68,7 @@ def after_an_edit(stage: Stage) -> None:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One of the sixteen. `invoices`: so many open ones in place of the usual few. `press_talks`:
+    """One of the seventeen. `invoices`: so many open ones in place of the usual few. `press_talks`:
     what the person does talks to Xero itself."""
 
     name: str
@@ -328,6 +328,18 @@ def _taken_back(stage: Stage) -> None:
     assert [p.status for p in rows if p.invoice_id == invoice.id] == ["DELETED"]
 
 
+def _never_arrived(stage: Stage) -> None:
+    """What became of a payment is unknown, and whoever sent it is gone: only a search can tell."""
+    two_way(stage)
+    _press_payment(stage)
+    stage.xero.fault("timeout_before", method="PUT", path="/payments", count=1)
+    after_an_edit(stage)
+    stage.process_died()
+    _later(stage)
+    by_schedule(stage)
+    stage.xero.clock.advance(150)
+
+
 # --- 9: a contact merge ------------------------------------------------------------------------
 
 
@@ -476,6 +488,7 @@ SCENARIOS = {
         Scenario("void", _voided_there_too, _both_void, _press_void, after_an_edit),
         Scenario("new bill", _a_new_client, _one_invoice_and_contact, _press_bill, after_an_edit),
         Scenario("taken back", _paid_before, _taken_back, _press_removal, after_an_edit),
+        Scenario("search", _never_arrived, _paid_once),
         Scenario("contact merge", _merge, _survivor_has_all),
         Scenario("token refresh", _token_runs_out, _a_new_pair),
         Scenario("connect", _empty, _one_organisation, _press_connect,
