@@ -14,9 +14,9 @@ from tests.breaker import people
 from tests.breaker.shrink import shorten
 from tests.breaker.simulation import Options, Theatre
 
-pytestmark = [pytest.mark.layer("simulation"), pytest.mark.timeout(600)]
-
-SEEDS = 5000 if os.environ.get("JUSTPAYME_FULL") else 500
+FULL = bool(os.environ.get("JUSTPAYME_FULL"))
+SEEDS = 5000 if FULL else 500
+pytestmark = [pytest.mark.layer("simulation"), pytest.mark.timeout(3600 if FULL else 600)]
 CHUNKS = 10
 Cases = Callable[[int], None]
 
