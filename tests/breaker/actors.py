@@ -61,6 +61,7 @@ class Actor:
     wake: datetime | None = None
     fuse: int | None = None
     cable: int | None = None
+    began: int = 0
     connection: int | None = None
     after_commit: Callable[[], None] | None = None
     seen: dict[Any, Any] = field(default_factory=dict)
@@ -120,7 +121,7 @@ class Stage:
 
     def start(self, actor: Actor, what: Callable[[], object], connection: int | None) -> None:
         """Give an idle actor something to do."""
-        actor.connection = connection
+        actor.connection, actor.began = connection, len(self._world.calls)
         actor.play = greenlet(lambda: self._act(actor, what), parent=self.hub)
 
     def _act(self, actor: Actor, what: Callable[[], object]) -> None:
@@ -128,15 +129,23 @@ class Stage:
             what()
         except Crash:
             self.tell(f"{actor.name} died")
+            self._forget(actor)
             WATCH._seen, runs._mine = {}, set()
             self.drop_locks(actor)
         except DatabaseError as error:
             if actor.cable != 0:
                 raise
             self.tell(f"{actor.name} failed: {error}")
+            self._forget(actor)
         finally:
             actor.database.close_if_unusable_or_obsolete()  # as the worker does after each job
             self._leave(actor)
+
+    def _forget(self, actor: Actor) -> None:
+        """How long Xero asked it to wait, nobody knows now: it had not come to write it down."""
+        for call in self._world.calls[actor.began :]:
+            if call.by == actor.connection:
+                call.retry_after = None
 
     def resume(self, actor: Actor) -> None:
         """Let an actor go on until it hands over."""
