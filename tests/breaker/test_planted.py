@@ -59,10 +59,11 @@ every day. An everyday run plants twelve of them, a full run all. To try one:
 
 
 def attempts(plants: Sequence[Planted], report: Path) -> list[Outcome]:
-    """Try them in a process of its own, on a database of its own on the same server."""
+    """Try them in a process of its own, which has a database server of its own, as every run."""
     environment = dict(os.environ)
-    server = environment["JUSTPAYME_DATABASE_URL"].rpartition("/")[0]
-    environment["JUSTPAYME_TEST_DATABASE_URL"] = f"{server}/planted_{os.getpid()}"
+    if given := environment.get("JUSTPAYME_TEST_DATABASE_URL"):
+        server = given.rpartition("/")[0]
+        environment["JUSTPAYME_TEST_DATABASE_URL"] = f"{server}/planted_{os.getpid()}"
     command = [sys.executable, "-m", "tests.breaker.planting", "--report", str(report)]
     command += [*(["--control"] if FULL else []), *(plant.name for plant in plants)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
