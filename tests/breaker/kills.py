@@ -168,6 +168,11 @@ class Siege:
         counts = {reference: texts.count(reference) for reference in self.payments}
         return [f"{r} is {n} times in Xero" for r, n in counts.items() if n != 1]
 
+    def drift(self) -> int:
+        """How many fields differ, as the product says; it may have to wait for Xero's minute."""
+        words = ("verify", "--organisation", self.books.organisation, "--json")
+        return int(json.loads(self.product.command(*words, seconds=300))["drift"])
+
 
 def own_words(reference: str) -> str:
     """A payment's reference without the marker that we add."""

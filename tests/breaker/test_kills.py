@@ -89,7 +89,7 @@ def many_kills_while_changes_travel(
         siege.settles()
         assert len(siege.payments) > KILLS // 2
         assert siege.lost() + siege.unlike_xero() == []
-        assert siege.books.drift() == 0
+        assert siege.drift() == 0
         request.node.user_properties.append(("recovery", f"{max(siege.recovered):.1f} s at most"))
 
 

@@ -40,13 +40,15 @@ class Product:
     xero: str
     environment: dict[str, str]
 
-    def command(self, *words: str, given: str = "") -> str:
+    def command(self, *words: str, given: str = "", seconds: float = 60) -> str:
         """Run one of our own commands; what it printed."""
-        done = self.attempt(*words, given=given)
+        done = self.attempt(*words, given=given, seconds=seconds)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def attempt(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    def attempt(
+        self, *words: str, given: str = "", seconds: float = 60
+    ) -> subprocess.CompletedProcess[str]:
         """The same, whatever comes of it."""
         return subprocess.run(
             [sys.executable, "-m", "justpayme.cli", *words],
@@ -55,7 +57,7 @@ class Product:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=seconds,
         )
 
     def person(self, email: str, business: str, role: str = "owner") -> None:
