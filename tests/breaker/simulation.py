@@ -568,7 +568,10 @@ class Telling:
         connections = list(Connection.objects.order_by("pk").select_related("business"))
         jobs.recover_dead_runs(self.world.clock.now())
         # Only an audit finds what has no stamp (I-5); an increment must find all else.
-        quiet(self.world, *connections, audit=self.world.silent)
+        silent = self.world.silent
+        quiet(self.world, *connections, audit=silent)
+        if self.world.silent and not silent:  # by what one business sent to an organisation of two
+            quiet(self.world, *connections, audit=True)
         self.story.findings += judge(self.world, connections, (*ALWAYS, *QUIET))
         self.story.findings += [Finding("rule", text) for text in self.stage.problems]
         if any(secret in line for secret in self.world.secrets for line in self.stage.heard):
