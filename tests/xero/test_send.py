@@ -22,7 +22,7 @@ from justpayme.core.outbox import Outcome
 from justpayme.xero import limits, outgoing
 from justpayme.xero.answer import Answer
 from justpayme.xero.client import LEAVES_WITHIN, LONGEST_WRITE, XeroClient
-from justpayme.xero.outgoing import Change, NewPayment
+from justpayme.xero.outgoing import Change, NewContact, NewPayment
 
 INVOICE = "243216c5-369e-4056-ac67-05388f86dc81"
 OTHER = "025867f1-d741-4d6b-b1af-9ac774b59ba7"
@@ -396,3 +396,13 @@ def test_payments_are_told_apart_by_their_references() -> None:
     rows = [{"PaymentID": INVOICE, "Reference": one.reference} for one in new]
     assert sent(ok({"Payments": rows}), request=request).outcome is Outcome.DONE
     assert sent(ok({"Payments": rows[::-1]}), request=request).outcome is Outcome.UNCLEAR
+
+
+@pytest.mark.parametrize("said", ["../../etc/passwd", "7", f"{INVOICE} ", {"a": 1}])
+def test_an_id_that_is_none_is_unclear(said: object) -> None:
+    """What was made is there, but we could never speak of it by that."""
+    request = outgoing.create_contacts([NewContact("JPM-A", "Zoë & Söhne “Ω”")])
+    answer = sent(
+        ok({"Contacts": [{"ContactID": said, "ContactNumber": "JPM-A"}]}), request=request
+    )
+    assert (answer.outcome, answer.elements) == (Outcome.UNCLEAR, ())

@@ -14,6 +14,7 @@ one with errors echoes what was asked, so it is never kept.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,6 +37,8 @@ CLASH = "is used with a different request"
 _IDS = {"Invoices": "InvoiceID", "Payments": "PaymentID", "Contacts": "ContactID"}
 _SIGNS = ("InvoiceID", "PaymentID", "InvoiceNumber", "ContactNumber", "Reference")
 """What tells which of ours an element is about, the surest first."""
+
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 _ANY = msgspec.json.Decoder()
 
@@ -153,10 +156,15 @@ def _accepted(request: Request, body: bytes) -> Answer:
         fits = len(rows) == len(sent) and all(map(_same, sent, rows, elements))
     except (*_UNREADABLE, KeyError) as error:
         return unclear(Problem("wrong_shape", f"{request.path}: {str(error)[:300]}"))
-    if not fits or any(e.ok and e.id in ("", NOTHING) for e in elements):
+    if not fits or any(e.ok and not _names_something(e.id) for e in elements):
         return unclear(Problem("wrong_shape", f"{request.path}: not the {len(sent)} we sent"))
     taken = any(element.ok for element in elements)
     return Answer(Outcome.DONE if taken else Outcome.REFUSED, elements)
+
+
+def _names_something(found: str) -> bool:
+    """Is this the id of a thing that was made? Without one we could not speak of it again."""
+    return _GUID.fullmatch(found) is not None and found != NOTHING
 
 
 def _refused(request: Request, body: bytes) -> Answer:
