@@ -16,14 +16,14 @@ from justpayme.sync.under_way import WATCH
 
 _OFF = "extract(epoch FROM {0} - %(now)s)"
 _COLUMNS = {
-    "sync_connection": "id, state, direction, failures, error_code, imported_at IS NULL,"
+    "sync_connection": "state, direction, failures, error_code, imported_at IS NULL,"
     " tokens_id IS NULL, {next_due_at}, {blocked_until},"
     " audited_at < %(now)s - interval '24 hours'",
     "sync_tokenset": "state, {expires_at}",
     "sync_cursor": "endpoint, state",
-    "sync_link": "invoice_id, digest, edited, base",
+    "sync_link": "invoice_id, remote_status, edited, base",
     "sync_clientlink": "contact_id, merged_to",
-    "sync_record": "kind, remote_id, updated_at, data",
+    "sync_record": "kind, remote_id, data",
     "sync_outboxitem": "bill_id, client_id, kind, state, {not_before}, shipment_id IS NULL, sent,"
     " sent_units, paid, marker, remote_id, detail, error_code",
     "sync_shipment": "method, path, params, md5(body), {first_sent_at}, {last_sent_at}, attempts,"

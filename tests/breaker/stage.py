@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest import mock
 from urllib.parse import parse_qs, urlsplit
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 import httpx2
 from django.db import OperationalError, transaction
@@ -35,7 +36,7 @@ from justpayme.accounts.models import Membership
 from justpayme.integrations import actions as integrations
 from justpayme.sync import ending, jobs, lost, runs, webhooks
 from justpayme.sync.models import IN_FLIGHT, Connection, Heard, OutboxItem, Run
-from xero_sandbox import Store
+from xero_sandbox import Store, drafts, rules
 from xero_sandbox.model import Invoice
 from xero_sandbox.store import Ledger, Table
 
@@ -267,6 +268,17 @@ class Sessions:
         self.free.clear()
 
 
+class Ids:
+    """Ids that Xero gives to what is made in it: the same ones each time that we go back."""
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    def __call__(self) -> UUID:
+        self.given += 1
+        return uuid5(NAMESPACE_OID, f"made in Xero {self.given}")
+
+
 # --- the stage ---------------------------------------------------------------------------------
 
 
@@ -278,6 +290,7 @@ class Stage:
     line: Line
     alice: Membership
     sessions: Sessions
+    ids: Ids
     memory: dict[str, Any] = field(default_factory=dict)
     """What the people of a scenario remember; no crash of ours reaches it."""
     newest_run: int = 0
@@ -352,6 +365,7 @@ class Stage:
         store, identity, now = self.xero.app.store, self.xero.app.identity, self.now
         kept, memory, told = copy_store(store), dict(self.memory), self._remembered()
         expired, seen = set(identity._expired), set(identity._seen)
+        given = self.ids.given
         mark = transaction.savepoint()
         self.newest_run = max(Run.objects.values_list("pk", flat=True), default=0)
 
@@ -364,6 +378,7 @@ class Stage:
             self.xero.frozen.advance((now - self.now).total_seconds())
             put_back(store, kept)
             identity._expired, identity._seen = set(expired), set(seen)
+            self.ids.given = given
             self.memory = dict(memory)
             vars(self.xero).update({name: copy(value) for name, value in told.items()})
 
@@ -475,15 +490,17 @@ def stage_of(alice: Membership, sales: int = 0) -> Iterator[Stage]:
     xero = books(sales)
     xero.tap.inner = Socket(xero.app)
     xero.app.sleep = xero.clock.sleep
-    line, sessions = Line(xero.tap), Sessions()
+    line, sessions, ids = Line(xero.tap), Sessions(), Ids()
     addresses = ("XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL")
     with (
         override_settings(XERO_TRANSPORT=line, **dict.fromkeys(addresses, "http://xero.test")),
         mock.patch.object(databases, "create_connection", sessions.create),
+        mock.patch.object(rules, "uuid4", ids),
+        mock.patch.object(drafts, "uuid4", ids),
     ):
         logging.disable()  # thousands of runs tell the same story
         try:
-            yield Stage(xero, line, alice, sessions)
+            yield Stage(xero, line, alice, sessions, ids)
         finally:
             logging.disable(logging.NOTSET)
             sessions.close()

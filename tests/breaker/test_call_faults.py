@@ -24,7 +24,9 @@ pytestmark = [
 FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 Cases = Callable[[int], None]
 FLAVOURS = ("alone", "replaced", "lasting")
-SELDOM = {"batch of 50": 8, "audit": 2}
+SELDOM = {
+    "batch of 50": 8, "audit": 3, "connect": 2, "search": 2, "taken back": 2, "token refresh": 2,
+}  # fmt: skip
 """Of so many cases of a scenario the everyday run takes one."""
 PARTS = 2
 
