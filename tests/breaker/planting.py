@@ -204,9 +204,11 @@ class Trial:
         reports = runtestprotocol(item, log=False, nextitem=item.session)  # type: ignore[arg-type]
         told = sum(int(str(n)) for name, n in item.user_properties if name == "cases")
         failed = [report for report in reports if report.failed]
-        self.raised += [leaf for report in failed for leaf in _leaves(report)]
+        raised = [leaf for report in failed for leaf in _leaves(report)]
+        self.raised += raised
         error = "; ".join(_said(report) for report in failed)
-        by_assertion = any(isinstance(e, FOUND) for e in self.raised)
+        in_the_test = any(report.when == "call" for report in failed)
+        by_assertion = in_the_test and any(isinstance(e, FOUND) for e in raised)
         tried = max(told, self.examples, 0 if failed else 1) + bool(failed)
         return bool(failed) and by_assertion, tried, error
 
@@ -254,7 +256,8 @@ def _leaves(report: Any) -> list[BaseException]:
 
 
 def _said(report: Any) -> str:
-    return f"{report.when}: {type(report.raised).__name__}: {report.raised}"[:600]
+    found = f"{report.when}: {type(report.raised).__name__}: {report.raised}"[:600]
+    return found if report.when == "call" else f"{found} {report.capstderr[-600:]}"
 
 
 def attempt(plants: Sequence[Planted], *, control: bool) -> list[Outcome]:
@@ -268,15 +271,16 @@ def attempt(plants: Sequence[Planted], *, control: bool) -> list[Outcome]:
     return trial.outcomes
 
 
-def _calm() -> None:
-    """The checks run as they do every day, whoever started us."""
-    sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
-    for name in [n for n in environ if n.startswith(("PYTEST_", "JUSTPAYME_FULL"))]:
-        del environ[name]
-    from justpayme.runtime.commands.test import FULL
+KEPT = {"JUSTPAYME_POSTGRES_BIN", "JUSTPAYME_TEST_DATABASE_URL"}
 
-    for name in FULL:
-        environ.pop(name, None)
+
+def _calm() -> None:
+    """The checks run as they do every day, whoever started us: with the figures of every day, and
+    not on the database of a run that is under way."""
+    sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
+    for name in [n for n in environ if n.startswith(("PYTEST_", "JUSTPAYME_", "DJANGO_"))]:
+        if name not in KEPT:
+            del environ[name]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -78,7 +78,7 @@ def test_a_planted_mistake_is_caught(part: int, cases: Cases, tmp_path: Path) ->
     plants = CHOSEN[part * len(CHOSEN) // PARTS : (part + 1) * len(CHOSEN) // PARTS]
     outcomes = attempts(plants, tmp_path / "report.json")
     assert {one.name for one in outcomes if one.planted} == {plant.name for plant in plants}
-    wrong = [told(one) for one in outcomes if one.failed != one.planted]
+    wrong = [f"{told(one)} {one.error}" for one in outcomes if one.failed != one.planted]
     assert not wrong, "\n".join(wrong)
     cases(len(plants))
 
