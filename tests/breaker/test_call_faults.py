@@ -51,7 +51,7 @@ def chosen(name: str, calls: list[tuple[str, str]]) -> Iterator[tuple[int, str, 
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_any_fault_of_any_call(owner: Membership, cases: Cases, name: str, part: int) -> None:
-    """F2 to F6, F10, F11; I-9, I-13 to I-20, I-33 to I-37, I-40."""
+    """F2 to F6, F10, F11; I-9, I-13 to I-20, I-33 to I-37."""
     scenario = SCENARIOS[name]
     with stage_of(owner, scenario.invoices) as stage:
         call_faults.begin(stage, scenario)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import Error, connection
 from django.db.models import Count, Max, Min, Q, Sum
@@ -18,7 +18,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeHistogramMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from justpayme.sync.models import OPEN, Conflict, Connection, Heard, Meter, OutboxItem, Run
+from justpayme.sync.calls import calls_of_a_day
+from justpayme.sync.models import OPEN, Conflict, Connection, Heard, OutboxItem, Run
 from justpayme.xero.limits import PER_DAY
 
 REGISTRY = CollectorRegistry()
@@ -90,7 +91,7 @@ def _runs() -> Iterable[Metric]:
 
 
 def _calls(now: datetime) -> Iterable[Metric]:
-    used = _calls_of_a_day(now)
+    used = calls_of_a_day(now)
     calls = GaugeMetricFamily("justpayme_xero_calls_day", "Calls to Xero in the last 24 hours.")
     calls.add_metric([], sum(used.values()))
     live = Connection.objects.filter(state=Connection.State.LIVE)
@@ -106,11 +107,6 @@ def _calls(now: datetime) -> Iterable[Metric]:
     lowest = GaugeMetricFamily("justpayme_day_allowance_left_min", "The least calls left.")
     lowest.add_metric([], min(left, default=PER_DAY))
     return [calls, family, lowest]
-
-
-def _calls_of_a_day(now: datetime) -> dict[object, int]:
-    recent = Meter.objects.filter(minute__gt=now - timedelta(days=1))
-    return dict(recent.values_list("tenant_id").annotate(Sum("calls")))
 
 
 def _queue() -> Iterable[Metric]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -10,6 +10,7 @@ from uuid import UUID
 import httpx2
 from django.conf import settings
 from django.db import connection as database
+from django.db.models import Sum
 
 from justpayme.core.errors import Problem
 from justpayme.sync import tokens
@@ -104,6 +105,15 @@ WITH counted AS (
   calls = sync_meter.calls + excluded.calls, bytes = sync_meter.bytes + excluded.bytes)
 UPDATE sync_run SET calls = calls + %s, bytes = bytes + %s WHERE id = %s
 """
+
+
+def calls_of_a_day(now: datetime, tenants: Collection[UUID] | None = None) -> dict[UUID, int]:
+    """Organisation in Xero -> our calls of the last 24 hours, whoever made them. `tenants`: only
+    of these. `now` in UTC."""
+    recent = Meter.objects.filter(minute__gt=now - timedelta(days=1))
+    if tenants is not None:
+        recent = recent.filter(tenant_id__in=tenants)
+    return dict(recent.values_list("tenant_id").annotate(Sum("calls")))
 
 
 def _recent_calls(connection: Connection, clock: Clock) -> limits.Window:

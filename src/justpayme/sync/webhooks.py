@@ -22,9 +22,10 @@ from enum import StrEnum
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q, Sum
+from django.db.models import F, Q
 
-from justpayme.sync.models import Connection, Heard, Meter, Run
+from justpayme.sync.calls import calls_of_a_day
+from justpayme.sync.models import Connection, Heard, Run
 from justpayme.xero.client import IDS_PER_CALL
 from justpayme.xero.limits import PER_DAY
 from justpayme.xero.webhook import Event
@@ -84,7 +85,9 @@ def due(now: datetime) -> list[int]:
         imported_at__isnull=False,
         heard__waiting_since__lte=now - SETTLE,
     )
-    return [c.pk for c in waiting.only("tenant_id") if _calls_of_a_day(c.tenant_id, now) < SHARE]
+    tenants = dict(waiting.values_list("pk", "tenant_id"))
+    used = calls_of_a_day(now, set(tenants.values())) if tenants else {}
+    return [pk for pk, tenant in tenants.items() if used.get(tenant, 0) < SHARE]
 
 
 def waits(connection: Connection) -> bool:
@@ -137,9 +140,3 @@ def _remember(connection: Connection, events: list[Event], now: datetime) -> Non
     heard.last_at = now
     heard.waiting_since = heard.waiting_since or now
     heard.save()
-
-
-def _calls_of_a_day(tenant_id: UUID, now: datetime) -> int:
-    """Calls of the last 24 hours for this organisation, whoever made them."""
-    recent = Meter.objects.filter(tenant_id=tenant_id, minute__gt=now - timedelta(days=1))
-    return recent.aggregate(sum=Sum("calls"))["sum"] or 0
