@@ -136,6 +136,10 @@ class Open(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Literal["payment_text", "credit_text"],
         Meta(title="4.2 11.4", description="the refusal of more credit than is due or left"),
     ] = "payment_text"
+    deleted_allocation: Annotated[
+        Literal["wrapped", "bare"],
+        Meta(title="4.2", description="the answer to a deleted allocation, wrapped or as it is"),
+    ] = "wrapped"
     reconciled: Annotated[
         Literal["removable", "refused", "refused_unheard"],
         Meta(title="4.1 11.4", description="removing a payment that is reconciled"),

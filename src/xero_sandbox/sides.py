@@ -105,7 +105,11 @@ def _allocate(call: Call, record: Business, side: Side) -> Response:
 
 
 def _take_back(call: Call, record: Business, side: Side) -> Response:
-    """DELETE …/Allocations/{id}: a bare object without an amount, as documented (4.2)."""
+    """DELETE …/Allocations/{id}: what is gone, without its amount (4.2).
+
+    Xero's files say that it comes as it is. The SDK finds no invoice in a real answer though
+    (XeroAPI/xero-python #159), and pyxero needs the envelope that all other answers have.
+    """
     if not isinstance(record, Credit):
         return not_found()
     if side.item not in {part.id for part in record.allocations}:
@@ -117,7 +121,9 @@ def _take_back(call: Call, record: Business, side: Side) -> Response:
         "Invoice": {"InvoiceID": part.invoice_id},
         "IsDeleted": True,
     }
-    return json_answer(row)
+    if call.ledger.open.deleted_allocation == "bare":
+        return json_answer(row)
+    return call.enveloped("Allocations", [row])
 
 
 WRITERS: dict[tuple[str, str, bool], Callable[[Call, Business, Side], Response]] = {

@@ -49,6 +49,16 @@ DEVIATIONS: tuple[Deviation, ...] = (
         for key in ("Id", "Status", "ProviderName", "DateTimeUTC")
     ),
     *(
+        Deviation(
+            f"Allocation.{key}",
+            UNKNOWN,
+            "a deleted allocation is wrapped too: the SDK finds no invoice in it"
+            " (XeroAPI/xero-python #159)",
+            "4.2",
+        )
+        for key in ("Allocations", "Id", "Status", "ProviderName", "DateTimeUTC")
+    ),
+    *(
         Deviation(f"{kind}.DateString", UNKNOWN, "the readable twin of Date", "3.8")
         for kind in ("Invoice", "CreditNote", "Overpayment", "Prepayment")
     ),

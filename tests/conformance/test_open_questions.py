@@ -337,6 +337,16 @@ def over_allocation(xero: Xero, clock: FrozenClock) -> object:
     return text
 
 
+@seen(wrapped={"Allocations"}, bare={"AllocationID", "IsDeleted"})
+def deleted_allocation(xero: Xero, clock: FrozenClock) -> object:
+    note = xero.act("give-credit", tenant=UK, contact=contact(xero).id, amount="50").json()
+    credit = f"CreditNotes/{note['CreditNoteID']}/Allocations"
+    given = {"Amount": 10, "Invoice": {"InvoiceID": put(xero)["InvoiceID"]}}
+    made = xero.write("PUT", credit, given).json()["Allocations"][0]["AllocationID"]
+    answer = xero.write("DELETE", f"{credit}/{made}", None).json()
+    return {"Allocations", "AllocationID", "IsDeleted"} & set(answer)
+
+
 @seen(
     removable=200,
     refused=rules.RECONCILED["refused"],
