@@ -198,7 +198,7 @@ def test_money_ahead_is_allocated_through_the_api(writer: Xero, plural: str) -> 
     part = writer.write("PUT", path, given).json()["Allocations"][0]
     assert read(writer, made)["AmountCredited"] == 50
     assert refusal(writer.write("PUT", path, given)) == [NOT_FOUND]
-    gone = writer.write("DELETE", f"{path}/{part['AllocationID']}").json()
+    (gone,) = writer.write("DELETE", f"{path}/{part['AllocationID']}").json()["Allocations"]
     assert gone["IsDeleted"] is True
     assert "Amount" not in gone
     assert read(writer, made)["AmountCredited"] == 20

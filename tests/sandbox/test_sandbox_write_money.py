@@ -171,7 +171,7 @@ def test_a_credit_note_is_allocated_and_taken_back(writer: Xero) -> None:
     shown = writer.get(f"CreditNotes/{note.id}").json()["CreditNotes"][0]
     assert [p["AllocationID"] for p in shown["Allocations"]] == [part["AllocationID"]]
     assert writer.get(path).status_code == 404
-    gone = writer.write("DELETE", f"{path}/{part['AllocationID']}").json()
+    (gone,) = writer.write("DELETE", f"{path}/{part['AllocationID']}").json()["Allocations"]
     assert (gone["IsDeleted"], "Amount" in gone) == (True, False)
     after = read(writer, made)
     assert (after["AmountCredited"], after["AmountDue"], after["Status"]) == (0, 120, "AUTHORISED")
