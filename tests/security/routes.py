@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 from django.urls import URLPattern, URLResolver, get_resolver
 
@@ -198,6 +199,7 @@ ROWS: dict[str, Row] = {
 }
 
 
+@cache
 def addresses() -> dict[str, str]:
     """Route -> a name that reverses to it, of every address that Django knows."""
     return dict(_walk(get_resolver(), "", ()))
