@@ -98,10 +98,10 @@ def test_two_at_once_make_one_environment(made: Path) -> None:
     assert sum("installing" in words[1] for words, _ in ends) == 1
 
 
-def test_an_environment_whose_python_is_gone_is_made_again(checkout: Path) -> None:
-    run(checkout)
-    (checkout / ".venv" / "bin" / "python").unlink()
-    assert run(checkout).returncode == 0
+def test_an_environment_whose_python_is_gone_is_made_again(made: Path) -> None:
+    assert run(made).returncode == 0
+    (made / ".venv" / "bin" / "python").unlink()
+    assert run(made).returncode == 0
 
 
 def test_a_package_without_its_hash_is_refused(made: Path) -> None:
