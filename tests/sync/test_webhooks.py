@@ -389,6 +389,7 @@ def _mangled(events: list[Event], chance: random.Random) -> list[Event]:
 def _bills(connection: Connection) -> dict[str, object]:
     """Every linked bill as it is, with its client."""
     links = connection.links.select_related("bill__client")
+    links = links.prefetch_related("bill__lines", "bill__payments")
     return {str(link.invoice_id): (link.bill.fields(), link.bill.client.email) for link in links}
 
 
