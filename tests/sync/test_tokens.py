@@ -244,7 +244,7 @@ def test_a_rejected_token_is_never_given_again(world: World, business: Business)
 def test_the_source_of_a_client_refreshes_only_when_forced(
     world: World, business: Business
 ) -> None:
-    give = tokens.source(stored(business, sign_in(world)), lambda: NOW)
+    give = tokens.source(stored(business, sign_in(world)).pk, lambda: NOW)
     first = give(False)
     assert give(False) == first
     assert give(True) != first

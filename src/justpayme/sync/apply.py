@@ -122,10 +122,11 @@ def apply_invoices(
     (`position` None) does not change it.
     `voided`: bills that earlier pages of this run voided.
     `anew`: rows that nobody edited are compared too, and brought back if they strayed.
+    Without a page and a position there is nothing to write: the caller counts what it saw.
     Raises Problem: "stopped" if this run may not write any more, "mass_void" before the first
     write of a page that voids too much.
     """
-    if not page and not unchanged and position is None:
+    if not page and position is None:
         return Tally()
     with transaction.atomic():
         connection = fence(run)
@@ -272,15 +273,10 @@ def move_only(run: Run, endpoint: str, position: cursors.Position) -> None:
 
 def _plan(connection: Connection, page: Sequence[Incoming], run: Run, *, anew: bool) -> _Plan:
     plan = _Plan()
-    intentions.adopt_creations(connection, [incoming.row for incoming in page], run.started_at)
-    ids = [incoming.row.invoice_id for incoming in page]
-    links = {
-        link.invoice_id: link
-        for link in Link.objects.select_for_update()
-        .filter(connection=connection, invoice_id__in=ids)
-        .order_by("id")
-        .defer("raw")
-    }
+    links = _links(connection, [incoming.row for incoming in page])
+    strange = [i.row for i in page if i.row.invoice_id not in links]
+    if strange and intentions.adopt_creations(connection, strange, run.started_at):
+        links |= _links(connection, strange)
     items = intentions.of_bills(connection, [link.bill_id for link in links.values()])
     rows = _rows([i.bill_id for i in links.values() if anew or i.edited or i.bill_id in items])
     survivors = clients.survivors(connection)
@@ -293,6 +289,14 @@ def _plan(connection: Connection, page: Sequence[Incoming], run: Run, *, anew: b
             waiting = items.get(link.bill_id, [])
             _plan_known(plan, link, incoming, row, waiting, survivors, connection, run)
     return plan
+
+
+def _links(connection: Connection, rows: Sequence[LinkRow]) -> dict[UUID, Link]:
+    """The links of those of these invoices that are bills here, locked."""
+    found = Link.objects.select_for_update().filter(
+        connection=connection, invoice_id__in=[row.invoice_id for row in rows]
+    )
+    return {link.invoice_id: link for link in found.order_by("id").defer("raw")}
 
 
 def _plan_new(plan: _Plan, incoming: Incoming) -> None:

@@ -38,14 +38,14 @@ def client_for(run: Run, clock: Clock) -> Iterator[XeroClient]:
 @contextmanager
 def client_of(connection: Connection, clock: Clock) -> Iterator[XeroClient]:
     """A client of a live connection, outside a run; its calls are metered too."""
-    if connection.tokens is None:
+    if connection.tokens_id is None:
         raise Problem("consent_lost", "no tokens are stored")
     with open_http() as http:
         yield XeroClient(
             http=http,
             api_url=settings.XERO_API_URL,
             tenant_id=str(connection.tenant_id),
-            token=tokens.source(connection.tokens, clock.now),
+            token=tokens.source(connection.tokens_id, clock.now),
             clock=clock,
             guard=lambda: _is_live(connection),
             metered=lambda calls, size: meter(connection.tenant_id, clock.now(), calls, size),
@@ -65,11 +65,17 @@ def still_given(connection: Connection, clock: Clock) -> bool:
 
 def _may_go_on(run: Run) -> None:
     """No call after a disconnect has committed, nor by a run that was replaced (I-37, I-42)."""
-    live = Run.objects.filter(
-        pk=run.pk, state=Run.State.RUNNING, connection__state=Connection.State.LIVE
-    )
-    if not live.exists():
-        raise Problem("stopped", "the organisation was disconnected or the run replaced")
+    with database.cursor() as cursor:
+        cursor.execute(_GOES_ON, [run.pk, Run.State.RUNNING, Connection.State.LIVE])
+        if cursor.fetchone() is None:
+            raise Problem("stopped", "the organisation was disconnected or the run replaced")
+
+
+_GOES_ON = """SELECT 1 FROM sync_run AS run JOIN sync_connection AS connection
+ON connection.id = run.connection_id
+WHERE run.id = %s AND run.state = %s AND connection.state = %s
+"""
+"""In plain SQL, like `_METER`: asked before every call, and an ORM takes five times as long."""
 
 
 def _may_write(run: Run) -> None:

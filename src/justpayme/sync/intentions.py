@@ -148,11 +148,12 @@ def adopt_contacts(connection: Connection, ids: Mapping[str, str], now: datetime
     return left
 
 
-def adopt_creations(connection: Connection, rows: Sequence[LinkRow], now: datetime) -> None:
+def adopt_creations(connection: Connection, rows: Sequence[LinkRow], now: datetime) -> int:
     """Link bills under way to Xero with their new invoices, if these are among the rows: or a
-    lost answer would make a second bill of each (I-3). What was sent is their base. Those that
-    had left when the connection ended count too; and those that wait, for they may have left
-    before a backup was taken back (I-53)."""
+    lost answer would make a second bill of each (I-3); how many. What was sent is their base.
+    Those that had left when the connection ended count too; and those that wait, for they may
+    have left before a backup was taken back (I-53)."""
+    adopted = 0
     for item in _creations(connection, rows):
         row = next((row for row in rows if _is_of(item, row)), None)
         if row is None:
@@ -162,6 +163,8 @@ def adopt_creations(connection: Connection, rows: Sequence[LinkRow], now: dateti
             item.remote_id = str(row.invoice_id)
             item.save(update_fields=["remote_id"])
             _link(item, row, now)
+            adopted += 1
+    return adopted
 
 
 def _creations(connection: Connection, rows: Sequence[LinkRow]) -> list[OutboxItem]:

@@ -113,7 +113,8 @@ def start_due(now: datetime) -> int:
         failures=0,  # else what waits goes with the next try
         outbox__state__in=outbox.MAY_LEAVE,
     )
-    to_send = [c for c in waiting.exclude(pk__in=ids + told).distinct() if outbox.has_work(c, now)]
+    others = waiting.exclude(pk__in=ids + told).distinct().only("state", "direction")
+    to_send = [connection for connection in others if outbox.has_work(connection, now)]
     for connection in to_send:
         defer(connection.pk, Run.Cause.EDIT, None)
     return len(ids) + len(told) + len(to_send)

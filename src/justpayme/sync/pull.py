@@ -65,6 +65,8 @@ class Pull:
     clock: Clock
     organisation_checked: bool = False
     voided: int = 0
+    seen_again: int = 0
+    """Invoices in answers that said nothing new; most increments bring the last one once more."""
     positions: dict[str, cursors.Position] = field(init=False)
     """How far each endpoint has been read; nobody else moves them while this run lives."""
 
@@ -231,6 +233,7 @@ class Pull:
             anew=anew,
         )
         self.voided += tally.voided
+        self.seen_again += len(rows) - tally.read
 
     def _pages(
         self,

@@ -101,8 +101,8 @@ def run_sync(
         run = _start(connection_id, cause, by, kind, clock.now())
         if run is None:
             return None
-        problem = _carry_out(run, clock, first)
-        _end(run, problem, clock)
+        problem, seen_again = _carry_out(run, clock, first)
+        _end(run, problem, seen_again, clock)
     if problem is not None and problem.entry.next is Next.RECONNECT:
         lost.send_notices(clock.now())
     run.refresh_from_db()
@@ -161,22 +161,28 @@ def abandon(connection: Connection, now: datetime) -> int:
     return left.update(state=Run.State.ABANDONED, ended_at=now, error_code="stopped")
 
 
-def _carry_out(run: Run, clock: Clock, first: Callable[[Pull], None] | None) -> Problem | None:
-    """Read, then send; what went wrong, if anything."""
+def _carry_out(
+    run: Run, clock: Clock, first: Callable[[Pull], None] | None
+) -> tuple[Problem | None, int]:
+    """Read, then send; what went wrong, if anything, and how many invoices said nothing new."""
+    seen_again = 0
     try:
         with calls.client_for(run, clock) as client:
             pull = Pull(run, client, clock)
-            if first is not None:
-                first(pull)
-            pull.everything_due()
-            Push(run, client, clock, pull).everything_waiting()
+            try:
+                if first is not None:
+                    first(pull)
+                pull.everything_due()
+                Push(run, client, clock, pull).everything_waiting()
+            finally:
+                seen_again = pull.seen_again
     except Problem as problem:
-        return _look_closer(run, problem, clock)
+        return _look_closer(run, problem, clock), seen_again
     except Exception as error:
         # The run's row must end whatever happened; the trace goes to the log.
         log.exception("run_failed", run=run.pk, connection=run.connection_id)
-        return Problem("internal", type(error).__name__)
-    return None
+        return Problem("internal", type(error).__name__), seen_again
+    return None, seen_again
 
 
 def _look_closer(run: Run, problem: Problem, clock: Clock) -> Problem:
@@ -191,13 +197,15 @@ def _look_closer(run: Run, problem: Problem, clock: Clock) -> Problem:
     return problem if gone else Problem("permission_missing", problem.detail)
 
 
-def _end(run: Run, problem: Problem | None, clock: Clock) -> None:
+def _end(run: Run, problem: Problem | None, seen_again: int, clock: Clock) -> None:
     """Close the run's row and schedule what comes next, in one transaction."""
     now = clock.now()
+    counts = {"read": F("read") + seen_again, "unchanged": F("unchanged") + seen_again}
     with transaction.atomic():
-        connection = Connection.objects.select_for_update().get(pk=run.connection_id)
+        locked = Connection.objects.select_for_update().only(*_DECIDING)
+        connection = locked.get(pk=run.connection_id)
         ended = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
-        if not ended.update(**_outcome(problem, now)):
+        if not ended.update(**_outcome(problem, now), **counts):
             return  # replaced meanwhile: the other run speaks for this organisation
         if problem is None and run.kind != Run.Kind.PUSH:
             webhooks.settle(run)
@@ -217,6 +225,10 @@ def _end(run: Run, problem: Problem | None, clock: Clock) -> None:
         problem=problem.code if problem else "",
         detail=problem.detail if problem else "",
     )
+
+
+_DECIDING = ("state", "failures", "next_due_at", "connected_at", "interval_minutes")
+"""What decides when the next sync is due."""
 
 
 def _outcome(problem: Problem | None, now: datetime) -> dict[str, Any]:

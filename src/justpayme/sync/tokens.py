@@ -198,8 +198,9 @@ def refresh_token(token_set: TokenSet) -> str:
     return _open(_reread(token_set.pk)).refresh
 
 
-def source(token_set: TokenSet, now: Callable[[], datetime]) -> Callable[[bool], str]:
-    """`XeroClient.token`: a valid token, or with True a newer one than it gave last.
+def source(token_set: int, now: Callable[[], datetime]) -> Callable[[bool], str]:
+    """`XeroClient.token` of a row of TokenSet by its id: a valid token, or with True a newer one
+    than it gave last.
 
     What it gave is given again while it lasts, without a look at the row: another process's
     refresh does not end it, and a disconnect stops the calls themselves (`XeroClient.guard`).
@@ -210,7 +211,7 @@ def source(token_set: TokenSet, now: Callable[[], datetime]) -> Callable[[bool],
         nonlocal given
         if given is None or force or given.expires_at - now() <= SPARE:
             rejected = given.access if given and force else ""
-            given = _given(token_set.pk, now(), rejected)
+            given = _given(token_set, now(), rejected)
         return given.access
 
     return give
