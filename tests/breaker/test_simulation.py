@@ -8,25 +8,44 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from django.db import connections
+from django.utils import timezone
 from tests.breaker import people
 from tests.breaker.shrink import shorten
 from tests.breaker.simulation import Options, Theatre
 
+from justpayme.sync import restored
+
 FULL = bool(os.environ.get("JUSTPAYME_FULL"))
 SEEDS = 5000 if FULL else 500
-pytestmark = [pytest.mark.layer("simulation"), pytest.mark.timeout(3600 if FULL else 600)]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.layer("simulation"),
+    pytest.mark.timeout(3600 if FULL else 600),
+]
 CHUNKS = 10
 Cases = Callable[[int], None]
 
 
+@pytest.fixture(scope="module")
+def opened(django_db_setup: None, django_db_blocker: Any) -> Iterator[Theatre]:
+    """The stage in this process's test database; it leaves the tables empty. The books that
+    stories begin with are made once for all of them."""
+    with django_db_blocker.unblock():
+        found = Theatre()
+        with found.open():
+            yield found
+        connections.close_all()
+
+
 @pytest.fixture
-def theatre(transactional_db: None) -> Iterator[Theatre]:
-    """The stage in this process's test database."""
-    found = Theatre()
-    with found.open():
-        yield found
+def theatre(opened: Theatre) -> Theatre:
+    """The stage, in a database that is not a restored one: each test takes that mark away."""
+    restored.notice(timezone.now())
+    return opened
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

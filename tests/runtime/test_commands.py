@@ -174,10 +174,10 @@ def test_a_closed_pipe_is_not_a_traceback() -> None:
 @pytest.mark.parametrize(
     ("browser", "rest", "expected"),
     [
-        (False, [], ["-m", "not browser", "-n", "2"]),
-        (True, [], ["-n", "2"]),
+        (False, [], ["-m", "not browser", "-n", "2", "--dist", "worksteal"]),
+        (True, [], ["-n", "2", "--dist", "worksteal"]),
         (False, ["tests/core"], ["-m", "not browser", "tests/core"]),
-        (True, ["-x"], ["-n", "2", "-x"]),
+        (True, ["-x"], ["-n", "2", "--dist", "worksteal", "-x"]),
     ],
 )
 def test_what_is_handed_to_pytest(browser: bool, rest: list[str], expected: list[str]) -> None:

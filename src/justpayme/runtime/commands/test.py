@@ -53,10 +53,11 @@ def run(arguments: Namespace) -> int:
 
 
 def selection(browser: bool, rest: list[str]) -> list[str]:
-    """pytest's arguments: no browser unless asked; a run of everything uses two processes."""
+    """pytest's arguments: no browser unless asked; a run of everything uses two processes, of which
+    the one that is done first takes over tests of the other."""
     marked = [] if browser or "-m" in rest else ["-m", "not browser"]
     chosen = any(not word.startswith("-") for word in rest) or "-n" in rest
-    return [*marked, *([] if chosen else ["-n", str(WORKERS)]), *rest]
+    return [*marked, *([] if chosen else ["-n", str(WORKERS), "--dist", "worksteal"]), *rest]
 
 
 def checkout() -> Path:
