@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from queue import SimpleQueue
+from time import monotonic, sleep
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
@@ -370,8 +371,13 @@ class Duet:
         """End every session of this one at the server."""
         cut = self._actors[actor]
         lent = {own.connection.info.backend_pid for own in self.sessions.lent}
-        for pid in {cut.home} | (lent & cut.pids):
-            self._eye.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        pids = [cut.home, *(lent & cut.pids)]
+        self._eye.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", [pids])
+        gone = "SELECT NOT EXISTS (SELECT FROM pg_stat_get_activity(NULL) WHERE pid = ANY(%s))"
+        until = monotonic() + PATIENCE
+        while self._eye.execute(gone, [pids]).fetchone() != (True,):
+            assert monotonic() < until, "a session outlives its end"
+            sleep(0.001)  # PostgreSQL itself would look every tenth of a second only
 
 
 class Tapped(httpx2.BaseTransport):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -249,18 +250,18 @@ def _push_and_one_way(scene: Scene) -> tuple[Work, Work]:
     return scene.push, switch
 
 
-_MAY_CALL = 'FROM "sync_run" INNER JOIN "sync_connection"'
-_MAY_WRITE = 'FROM "sync_connection" WHERE ("sync_connection"."direction"'
+_MAY_CALL = re.compile('FROM ("sync_run" INNER|sync_run AS run) JOIN "?sync_connection')
+_MAY_WRITE = re.compile('FROM "sync_connection" WHERE ."sync_connection"."direction"')
 """How a worker looks whether it may: among the last statements before each call."""
 
 
-def late_calls(played: Played, end: int, look: str, *, reads: bool) -> list[str]:
+def late_calls(played: Played, end: int, look: re.Pattern[str], *, reads: bool) -> list[str]:
     """Calls of the first actor after step `end` of the other, but for one before which it had
     looked already whether it may: that one is under way."""
     taken, found, looked = played.taken, [], -1
     for number in sorted(taken, key=taken.__getitem__):
         step = played.steps[number]
-        if step.actor == 0 and look in step.what:
+        if step.actor == 0 and look.search(step.what):
             looked = taken[number]
         if step.actor == 0 and _is_call(step.what, reads):
             if taken[number] > taken[end] and not 0 <= looked < taken[end]:
@@ -279,7 +280,7 @@ def _is_call(what: str, reads: bool) -> bool:
     return "/api.xro/" in what and (reads or not what.startswith("GET"))
 
 
-def _after_the_verb(played: Played, look: str, *, reads: bool) -> list[str]:
+def _after_the_verb(played: Played, look: re.Pattern[str], *, reads: bool) -> list[str]:
     end = first(played, 1, "COMMIT")
     return [] if end is None else late_calls(played, end, look, reads=reads)
 

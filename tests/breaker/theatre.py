@@ -58,7 +58,9 @@ class Theatre:
         self.start.back()
         put_back(world.app.store, self.store)
         world.frozen.advance((self.now - world.frozen.now()).total_seconds())
-        world.http.post("/sandbox/reset-log")
+        for used in (world.app.log, world.app.limits):
+            used.reset()
+        world.app.late.forget()
         world.calls.clear()
         new_process()
         runs._mine.clear()
@@ -69,12 +71,13 @@ class Theatre:
 
     # --- schedules -------------------------------------------------------------------------------
 
-    def singles(self) -> Iterator[tuple[Switches, Played]]:
-        """Every schedule with at most one switch, tried out."""
+    def singles(self, part: int = 0, parts: int = 1) -> Iterator[tuple[Switches, Played]]:
+        """Every schedule with at most one switch, tried out; or a part of them, and always those
+        without, which say where one can switch."""
         for first in (0, 1) if self.pair.fair else (0,):
             played = self.try_out(Switches(first))
             yield Switches(first), played
-            for number in _free(played):
+            for number in _free(played)[part::parts]:
                 plan = Switches(first, frozenset({number}))
                 yield plan, self.try_out(plan)
 
