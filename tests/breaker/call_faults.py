@@ -40,6 +40,7 @@ CHECKERS = (
     checkers.at_most_once,
     checkers.keys,
     checkers.permitted,
+    checkers.patient,
     checkers.one_refresh,
     checkers.one_run,
     checkers.nothing_lost,
