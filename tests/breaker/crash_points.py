@@ -13,7 +13,7 @@ which are our commits, among them), a call about to leave, an answer that has ju
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from django.db import OperationalError
 from django.db import connection as database
@@ -62,14 +62,38 @@ def restart(stage: Stage) -> None:
     stage.xero.clock.advance(1)
 
 
-def dies(stage: Stage, back: Back, scenario: Scenario, at: int, judged: set[int]) -> bool:
+@contextmanager
+def after_press(stage: Stage, back: Back, scenario: Scenario) -> Iterator[tuple[Back, Points]]:
+    """The way back to where the person has pressed and nothing has worked yet, and the points
+    until there. What she does leaves nothing in the process, so it need not be done each time."""
+    back()
+    points = Points()
+    if not scenario.press_talks:
+        through(stage, points, lambda: scenario.press(stage))
+    with stage.marked() as pressed:
+        yield pressed, points
+
+
+def dies(
+    stage: Stage,
+    back: Back,
+    scenario: Scenario,
+    at: int,
+    judged: set[int],
+    later: tuple[Back, Points] | None = None,
+) -> bool:
     """One try with a death at this point; False if the scenario has no such point.
 
     `judged`: states that earlier deaths left behind, whose recovery need not be judged again.
+    `later`: where to begin for a point that comes `after_press`; until its end only such points.
     """
+    points, act = Points(at), scenario.attack
+    if later:
+        back, done = later
+        points.goes_on(done)
+        act = scenario.attack if scenario.press_talks else scenario.work
     back()
-    points = Points(at)
-    died = through(stage, points, lambda: scenario.attack(stage))
+    died = through(stage, points, lambda: act(stage))
     if died and points.state in judged:
         return True
     judged.add(points.state)

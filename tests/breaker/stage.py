@@ -174,6 +174,10 @@ class Points:
         self._depth = 0
         self._dirty = False
 
+    def goes_on(self, other: Points) -> None:
+        """Count on from where another ended, outside every savepoint."""
+        self.seen, self.states, self.state = [*other.seen], [*other.states], other.state
+
     def step(self, what: str) -> None:
         """One more step is about to be taken."""
         if not self.dead:

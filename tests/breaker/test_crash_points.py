@@ -50,10 +50,20 @@ def test_a_death_at_any_point(owner: Membership, cases: Cases, name: str, part: 
         half = len(crash_points.count_points(stage, back, scenario).seen) // 2
         step = 1 if FULL else STEPS.get(name, 1)
         at, last = (1, half) if part == 0 else (half + 1, 10**6)
-        while at <= last and crash_points.dies(stage, back, scenario, at, judged):
-            cases(1)
-            at += step
-            judged = set() if FULL else judged
+
+        def die_until(end: int, *later: Any) -> None:
+            nonlocal at
+            while at <= end and crash_points.dies(
+                stage, back, scenario, at, set() if FULL else judged, *later
+            ):
+                cases(1)
+                at += step
+
+        with crash_points.after_press(stage, back, scenario) as (_, points):
+            press = len(points.seen)
+        die_until(min(press, last))
+        with crash_points.after_press(stage, back, scenario) as later:
+            die_until(last, later)
     assert at > half // 2
 
 
