@@ -24,6 +24,7 @@ pytest_plugins = [
     "tests.fixtures.guard",
     "tests.fixtures.layers",
     "tests.fixtures.published",
+    "tests.fixtures.sessions",
     "tests.fixtures.xero",
 ]
 
