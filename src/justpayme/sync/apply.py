@@ -243,25 +243,38 @@ def _bills_of(connection: Connection, facts: Mapping[str, PaymentFacts]) -> dict
 def fence(run: Run) -> Connection:
     """The connection, if this run may still write: its row says *running*, and the
     organisation is live. Locks both rows, so that neither changes before the commit (I-42); not
-    so hard that nobody could add a row that names them, or a person's edit would deadlock."""
-    locked = Connection.objects.select_for_update(no_key=True)
-    connection = locked.get(pk=run.connection_id)
-    state = (
-        Run.objects.select_for_update(no_key=True).values_list("state", flat=True).get(pk=run.pk)
-    )
+    so hard that nobody could add a row that names them, or a person's edit would deadlock.
+
+    Of the connection only state and direction are as they are now; the rest is from the run's
+    beginning."""
+    connection = run.connection
+    with database.cursor() as cursor:
+        cursor.execute(_FENCE, [run.pk])
+        found = cursor.fetchone()
+    if found is None:
+        raise Problem("stopped", "the run is not there any more")
+    connection.state, connection.direction, state = found
     if state != Run.State.RUNNING or not connection.is_live:
         raise Problem("stopped", f"run is {state}, connection is {connection.state}")
     return connection
+
+
+_FENCE = """SELECT organisation.state, organisation.direction, run.state
+FROM sync_connection AS organisation JOIN sync_run AS run ON run.connection_id = organisation.id
+WHERE run.id = %s FOR NO KEY UPDATE
+"""
+"""In plain SQL, as in `calls`: it comes before every write, and an ORM takes ten times as long."""
 
 
 def move(connection: Connection, endpoint: str, position: cursors.Position | None) -> None:
     """Store how far an endpoint has been read; part of the transaction that wrote its rows."""
     if position is None:
         return
-    Cursor.objects.update_or_create(
-        connection=connection,
-        endpoint=endpoint,
-        defaults={"state": cursors.to_plain(position)},
+    Cursor.objects.bulk_create(
+        [Cursor(connection=connection, endpoint=endpoint, state=cursors.to_plain(position))],
+        update_conflicts=True,
+        unique_fields=["connection", "endpoint"],
+        update_fields=["state"],
     )
 
 
@@ -534,6 +547,14 @@ WHERE payment.connection_id = %s AND payment.kind = 'payment'
 
 def _count(run: Run, tally: Tally, told: Mapping[str, int | None]) -> None:
     """Add a page's figures to the run's row, in the page's own transaction; `told` replaces."""
-    names = ("read", "created", "changed", "unchanged", "skipped", "drift")
-    added: dict[str, Any] = {name: F(name) + getattr(tally, name) for name in names}
-    Run.objects.filter(pk=run.pk).update(**added, **told)
+    added = [getattr(tally, name) for name in _COUNTED]
+    with database.cursor() as cursor:
+        cursor.execute(_COUNT, [*added, run.pk])
+    if told:
+        Run.objects.filter(pk=run.pk).update(**told)
+
+
+_COUNTED = ("read", "created", "changed", "unchanged", "skipped", "drift")
+_COUNT = f"""UPDATE sync_run SET {", ".join(f'"{name}" = "{name}" + %s' for name in _COUNTED)}
+WHERE id = %s
+"""  # noqa: S608

@@ -57,8 +57,10 @@ def ensure(connection: Connection, contacts: Mapping[UUID, str], now: datetime) 
 
 def marks(bill_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Whose each of these bills is now, as a history names it."""
-    bills = Bill.objects.filter(pk__in=bill_ids).select_related("client")
-    return {bill.pk: bill.client.mark() for bill in bills}
+    if not bill_ids:
+        return {}
+    rows = Bill.objects.filter(pk__in=bill_ids).values_list("pk", "client_id", "client__name")
+    return {bill: Client(pk=client, name=name).mark() for bill, client, name in rows}
 
 
 def _linked(connection: Connection, contacts: Iterable[UUID]) -> dict[UUID, int]:

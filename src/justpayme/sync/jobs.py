@@ -152,13 +152,13 @@ def forget_failed_jobs() -> int:
 def recover_dead_runs(now: datetime) -> int:
     """Runs whose worker is gone: nobody holds their lock. They go on from their cursor at once."""
     recovered = 0
-    running = Connection.objects.filter(runs__state=Run.State.RUNNING).distinct()
-    for connection in running:
-        with runs.sole(connection.pk) as free:
-            if free and runs.abandon(connection, now):
+    running = Run.objects.filter(state=Run.State.RUNNING).order_by("connection").distinct()
+    for pk in running.values_list("connection_id", flat=True):
+        with runs.sole(pk) as free:
+            if free and runs.abandon(pk, now):
                 recovered += 1
-                Connection.objects.filter(pk=connection.pk, state=Connection.State.LIVE).update(
+                Connection.objects.filter(pk=pk, state=Connection.State.LIVE).update(
                     next_due_at=now
                 )
-                log.warning("run_abandoned", connection=connection.pk)
+                log.warning("run_abandoned", connection=pk)
     return recovered

@@ -350,6 +350,9 @@ class Run(models.Model):
     error_code = models.CharField(max_length=40, blank=True)
     error_text = models.TextField(blank=True)
 
+    took_words = False
+    """Whether it reads something that Xero told us of; only the process that runs it knows."""
+
     class Meta:
         indexes = [models.Index(fields=["connection", "-started_at"])]
 

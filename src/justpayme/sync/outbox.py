@@ -32,7 +32,6 @@ from justpayme.sync.models import (
     RESTING,
     ClientLink,
     Connection,
-    Link,
     OutboxItem,
     Record,
 )
@@ -296,24 +295,24 @@ def due(connection: Connection, now: datetime) -> list[OutboxItem]:
     (I-23), and only bills that are invoices already, unless the item makes them one. What waits
     for the invoice does not keep it from being made: its creation may be the younger item, when
     one before it was refused or got lost."""
-    items = OutboxItem.objects.filter(connection=connection, state__in=MAY_LEAVE)
-    items = items.defer("sent").order_by("id")  # asked at every tick, and it is the whole bill
-    linked = set(
-        Link.objects.filter(connection=connection, bill__outbox__in=items).values_list(
-            "bill_id", flat=True
-        )
+    items = OutboxItem.objects.filter(
+        Q(kind__in=(Kind.CONTACT, Kind.CREATE)) | Q(bill__link__connection=connection),
+        connection=connection,
+        state__in=MAY_LEAVE,
     )
     taken: set[object] = set()
     found = []
-    for item in items:
+    for item in items.only(*_TO_SEE).order_by("id"):
         about = item.bill_id or ("client", item.client_id)
-        if item.kind not in (Kind.CONTACT, Kind.CREATE) and item.bill_id not in linked:
-            continue
         rested = item.not_before is None or item.not_before <= now
         if item.state == State.WAITING and rested and about not in taken:
             found.append(item)
         taken.add(about)
     return found
+
+
+_TO_SEE = ("kind", "state", "bill_id", "client_id", "not_before", "remote_id", "detail")
+"""Of an item, what says whether and with what it goes: every tick asks, and `sent` is a bill."""
 
 
 def has_work(connection: Connection, now: datetime) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from django.db import connection as database
 from django.db import transaction
 from django.db.models import F
 
@@ -24,7 +25,7 @@ from justpayme.core.errors import Problem
 from justpayme.core.outbox import Decision, Outcome, Step, Verdict
 from justpayme.sync import bulk, outbox, parcels, restored, revert, search
 from justpayme.sync.apply import fence
-from justpayme.sync.models import IN_FLIGHT, RESTING, Connection, OutboxItem, Run, Shipment
+from justpayme.sync.models import IN_FLIGHT, OPEN, RESTING, Connection, OutboxItem, Run, Shipment
 from justpayme.sync.outbox import Kind, State
 from justpayme.sync.under_way import WATCH, Sending, confirm, lock, next_step, unsure
 from justpayme.xero.answer import Answer, Element
@@ -44,14 +45,14 @@ class Push(Sending):
 
     def everything_waiting(self) -> None:
         """Raises Problem; what was recorded until then stays recorded."""
-        everything = OutboxItem.objects.filter(connection=self.run.connection)
-        if not everything.filter(state__in=(State.WAITING, *IN_FLIGHT, *RESTING)).exists():
+        if not _is_anything_open(self.run.connection):
             return
         self._what_is_under_way()
         if self.run.kind != Run.Kind.PUSH and self.run.connection.is_two_way:
             self._reconsider()
         for _ in range(ROUNDS):
-            connection = Connection.objects.get(pk=self.run.connection_id)
+            connection = self.run.connection
+            connection.refresh_from_db(fields=("state", "direction"))
             items = outbox.due(connection, self.clock.now()) if connection.is_two_way else []
             if not items:
                 return
@@ -69,7 +70,7 @@ class Push(Sending):
         if any(item.error_code == "lock_date" for item in items):
             self.pull.check_organisation()
         with transaction.atomic():
-            connection = fence(self.run)
+            connection = _as_set(fence(self.run))
             for item in lock(items, states=RESTING):
                 parcels.reconsider(connection, item, self.clock.now())
 
@@ -98,6 +99,7 @@ class Push(Sending):
             connection = fence(self.run)
             if not connection.is_two_way:
                 return None  # it was switched meanwhile (I-36)
+            _as_set(connection)
             waiting = lock(items, states=(State.WAITING,))
             packed = parcels.pack(kind, connection, waiting, now)
             if not packed:
@@ -190,6 +192,7 @@ class Push(Sending):
     def _read_after(self, kind: str, shipment: Shipment) -> None:
         """Let Xero show what came of it."""
         items = OutboxItem.objects.filter(shipment=shipment, state__in=IN_FLIGHT)
+        items = items.only("kind", "bill_id", "remote_id")
         if kind != Kind.CONTACT and (ids := search.invoice_ids(items)):
             self.pull.read_again(ids)
 
@@ -234,6 +237,22 @@ class Push(Sending):
         shipment.refresh_from_db()
         WATCH.sending(shipment.pk, shipment.attempts, self.clock.monotonic())
         return True
+
+
+def _is_anything_open(connection: Connection) -> bool:
+    """In plain SQL: every sync asks, and most often there is nothing."""
+    with database.cursor() as cursor:
+        cursor.execute(_OPEN, [connection.pk, list(OPEN)])
+        return cursor.fetchone() is not None
+
+
+_OPEN = "SELECT 1 FROM sync_outboxitem WHERE connection_id = %s AND state = ANY(%s) LIMIT 1"
+
+
+def _as_set(connection: Connection) -> Connection:
+    """The organisation with what a person has chosen in its settings, as it is now."""
+    connection.refresh_from_db()
+    return connection
 
 
 def _batches(kind: str, items: Sequence[OutboxItem]) -> list[list[OutboxItem]]:

@@ -118,7 +118,7 @@ def _start(
             return None
         if connection.blocked_until is not None and connection.blocked_until > now:
             return None
-        abandon(connection, now)
+        abandon(connection.pk, now)
         kind = kind or _kind(connection, cause, now)
         if kind == Run.Kind.PUSH and not outbox.has_work(connection, now):
             return None  # another run has sent it meanwhile
@@ -134,8 +134,7 @@ def _start(
             by=by,
             started_at=now,
         )
-        if kind != Run.Kind.PUSH:
-            webhooks.take(run)
+        run.took_words = kind != Run.Kind.PUSH and webhooks.take(run)
         return run
 
 
@@ -155,9 +154,9 @@ def _kind(connection: Connection, cause: Run.Cause, now: datetime) -> Run.Kind:
     return Run.Kind.INCREMENT
 
 
-def abandon(connection: Connection, now: datetime) -> int:
+def abandon(connection_id: int, now: datetime) -> int:
     """Runs that still say *running* although nobody holds the lock: their worker is gone."""
-    left = connection.runs.filter(state=Run.State.RUNNING)
+    left = Run.objects.filter(connection=connection_id, state=Run.State.RUNNING)
     return left.update(state=Run.State.ABANDONED, ended_at=now, error_code="stopped")
 
 
@@ -207,7 +206,7 @@ def _end(run: Run, problem: Problem | None, seen_again: int, clock: Clock) -> No
         ended = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
         if not ended.update(**_outcome(problem, now), **counts):
             return  # replaced meanwhile: the other run speaks for this organisation
-        if problem is None and run.kind != Run.Kind.PUSH:
+        if problem is None and run.took_words:
             webhooks.settle(run)
         if connection.is_live:
             changes = (

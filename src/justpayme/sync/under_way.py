@@ -40,14 +40,16 @@ class Sending:
 def lock(items: Any, *, states: Sequence[str]) -> list[OutboxItem]:
     """Those of the items that are in one of the states, locked after their links and bills: the
     order in which everything that changes a linked bill locks."""
-    rows = items if isinstance(items, list) else list(items)
+    rows = items if isinstance(items, list) else list(items.only("bill_id", "client_id"))
     bills = [item.bill_id for item in rows if item.bill_id is not None]
     list(Link.objects.select_for_update().filter(bill_id__in=bills).order_by("id").only("id"))
     list(Bill.objects.select_for_update().filter(pk__in=bills).order_by("pk").only("pk"))
     locked = OutboxItem.objects.select_for_update(of=("self",)).filter(
         pk__in=[item.pk for item in rows], state__in=states
     )
-    return list(locked.select_related("client", "connection").order_by("position", "id"))
+    if any(item.client_id is not None for item in rows):
+        locked = locked.select_related("client", "connection")
+    return list(locked.order_by("position", "id"))
 
 
 def confirm(run: Run, kind: str, item: OutboxItem, remote_id: str, now: datetime) -> None:

@@ -95,10 +95,10 @@ def waits(connection: Connection) -> bool:
     return Heard.objects.filter(connection=connection, waiting_since__isnull=False).exists()
 
 
-def take(run: Run) -> None:
-    """This run reads what waits. What comes from now on is for the next one."""
+def take(run: Run) -> bool:
+    """This run reads what waits; whether anything did. What comes from now on is for the next."""
     waiting = Heard.objects.filter(connection=run.connection_id, waiting_since__isnull=False)
-    waiting.update(taken=F("words"), taken_at=run.started_at)
+    return bool(waiting.update(taken=F("words"), taken_at=run.started_at))
 
 
 def settle(run: Run) -> None:
