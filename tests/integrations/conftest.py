@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import reverse
-from tests.fixtures.cast import PASSWORD
+from django.utils import timezone
+from tests.fixtures.cast import PASSWORD, join
+from tests.fixtures.laid import Laid, rehearsal
 from tests.integrations.world import World, make_world
 
-from justpayme.accounts.models import Business, User
+from justpayme.accounts.models import Business, Membership, User
 from justpayme.sync.clock import RealClock
 from justpayme.sync.models import Connection, Run
 from justpayme.sync.runs import run_sync
@@ -54,9 +57,19 @@ def connect(browser: Client, world: World, *countries: str) -> Any:
     return come_back(browser, world.agree(begin(browser), *countries))
 
 
-def sync(connection: Connection) -> Run:
+class Still(RealClock):
+    """Our clock, standing at a moment."""
+
+    def __init__(self, moment: datetime) -> None:
+        self.moment = moment
+
+    def now(self) -> datetime:
+        return self.moment
+
+
+def sync(connection: Connection, clock: RealClock | None = None) -> Run:
     """Run the sync of an organisation here and now."""
-    run = run_sync(connection.pk, cause=Run.Cause.PERSON, clock=RealClock())
+    run = run_sync(connection.pk, cause=Run.Cause.PERSON, clock=clock or RealClock())
     assert run is not None
     return run
 
@@ -68,10 +81,27 @@ def live(browser: Client, world: World, business: Business) -> Connection:
     return Connection.objects.get(business=business)
 
 
+@pytest.fixture(scope="session")
+def import_of_live(django_db_setup: None, django_db_blocker: Any) -> tuple[Laid, list[Any]]:
+    """The import of `live` to be laid down, and the calls that it made."""
+    world = make_world()
+    with (
+        rehearsal(django_db_blocker) as business,
+        override_settings(XERO_TRANSPORT=world.wire),
+    ):
+        connect(browser_of(join(business, "Alice", Membership.Role.OWNER)), world, "GB")
+        before = len(world.wire.sent)
+        # After connecting; and Xero knows milliseconds, so nothing of its has our microseconds.
+        clock = Still(timezone.now().replace(microsecond=123_457) + timedelta(seconds=1))
+        made = Connection.objects.get(business=business)
+        laid = Laid(made, world.sandbox, lambda row: sync(row, clock))
+    return laid, world.wire.sent[before:]
+
+
 @pytest.fixture
-def imported(live: Connection) -> Connection:
+def imported(live: Connection, world: World, import_of_live: tuple[Laid, list[Any]]) -> Connection:
     """The same, with every invoice imported."""
-    run = sync(live)
-    assert run.state == Run.State.DONE, run.error_text
-    live.refresh_from_db()
+    laid, calls = import_of_live
+    laid.lay(live, world.sandbox, timezone.now())
+    world.wire.sent += calls
     return live
