@@ -1,13 +1,21 @@
-"""Many pages, a Xero that changes while it is read, and crashes: nothing missing, nothing twice."""
+"""Many pages, a Xero that changes while it is read, and crashes: nothing missing, nothing twice.
+
+The everyday run lets a process die at the same points as the full run. Many deaths within a page
+leave the same behind: there the everyday run takes each situation up once, the full run each time.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from random import Random
+from unittest import mock
 
 import httpx2
 import pytest
+from django.apps import apps
+from django.db import connection as database
 from msgspec.structs import replace
 from tests.fixtures.xero import Xero
 from tests.sync.hands import (
@@ -27,9 +35,10 @@ from tests.sync.hands import (
 
 from justpayme.accounts.models import Business
 from justpayme.bills.models import Bill, HistoryEntry
-from justpayme.sync.models import Connection, Link, Run
+from justpayme.sync.models import Connection, Link, Meter, Run
 
 pytestmark = pytest.mark.django_db
+FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 
 
 @pytest.fixture
@@ -189,7 +198,8 @@ def die_after_call(xero: Xero, connection: Connection, wire: Wire, number: int) 
 
 
 def assert_imported_once(xero: Xero, connection: Connection) -> None:
-    assert drift(xero, connection) == []
+    with mock.patch("justpayme.xero.client.PAGE_SIZE", 100):  # the comparison may read as it likes
+        assert drift(xero, connection) == []
     bills = Bill.objects.count()
     assert bills == Link.objects.count() == HistoryEntry.objects.count()
 
@@ -213,6 +223,29 @@ def test_a_crash_before_any_statement_leaves_whole_pages_only(
         cases(1)
 
 
+def left_behind() -> str:
+    """A digest of every row that a dead process left, but for numbers that are drawn anew."""
+    models = [m for app in ("bills", "sync") for m in apps.get_app_config(app).get_models()]
+    columns = {m: "to_jsonb(t) - ARRAY['id', 'run']" for m in models if m is not Meter}
+    columns[Run] = "kind || state || error_code"
+    parts = [
+        f"(SELECT md5(string_agg(({what})::text, '|' ORDER BY ({what})::text))"  # noqa: S608
+        f" FROM {model._meta.db_table} t)"
+        for model, what in columns.items()
+    ]
+    with database.cursor() as cursor:
+        cursor.execute(f"SELECT concat_ws(' ', {', '.join(parts)})")
+        return str(cursor.fetchone()[0])
+
+
+def is_known(known: set[str]) -> bool:
+    """Was this situation taken up before? The full run takes it up again."""
+    found = left_behind()
+    seen = found in known and not FULL
+    known.add(found)
+    return seen
+
+
 @pytest.mark.layer("checkpoints")
 def test_a_crash_before_any_statement_of_a_page_with_changes(
     xero: Xero, imported: Connection, cases: Callable[[int], None]
@@ -225,18 +258,24 @@ def test_a_crash_before_any_statement_of_a_page_with_changes(
     old = bill_prints()
     with undone(), crash_at(0) as count:
         done(xero.sync(imported))
+    known: set[str] = set()
     for number in range(1, count[0] + 1):
         with undone():
-            crash_and_look(xero, imported, number, set(old.values()))
+            crash_and_look(xero, imported, number, set(old.values()), known)
         cases(1)
+    assert len(known) > 3
 
 
-def crash_and_look(xero: Xero, connection: Connection, number: int, old: set[str]) -> None:
+def crash_and_look(
+    xero: Xero, connection: Connection, number: int, old: set[str], known: set[str]
+) -> None:
     connection.refresh_from_db()
     with crash_at(number), pytest.raises(Crash):
         xero.sync(connection)
     changed = set(bill_prints().values()) - old
     assert len(changed) in (0, 3)
+    if is_known(known):
+        return
     assert done(xero.sync(connection)).changed == 3 - len(changed)
     assert drift(xero, connection) == []
 
