@@ -45,9 +45,28 @@ def home() -> Iterator[Path]:
         yield open_folder(Path(base) / "ho'me \u0141 %s")
 
 
+@pytest.fixture(scope="module")
+def made() -> Iterator[Path]:
+    """A home that a server was in, made once: making one costs more than most of these tests."""
+    with tempfile.TemporaryDirectory(prefix="jpm") as base:
+        Path(base).chmod(0o755)
+        home = open_folder(Path(base) / "made")
+        server = Server(home, BINARIES, durable=False)
+        server.start()
+        server.stop()
+        yield home
+
+
 @pytest.fixture
-def server(home: Path) -> Iterator[Server]:
-    server = Server(home, BINARIES, durable=False)
+def lived_in(home: Path, made: Path) -> Path:
+    """A home with the data of an earlier start; owners and rights are as that start left them."""
+    subprocess.run(["/bin/cp", "-a", f"{made}/.", home], check=True)
+    return home
+
+
+@pytest.fixture
+def server(lived_in: Path) -> Iterator[Server]:
+    server = Server(lived_in, BINARIES, durable=False)
     server.start()
     yield server
     server.stop()
@@ -69,8 +88,8 @@ def test_text_is_sorted_and_lowered_as_unicode(server: Server) -> None:
     assert one(server.url, "SELECT lower('ŁÓDŹ ÄÉ')") == "łódź äé"
 
 
-def test_data_survive_kill_9_of_the_server(home: Path) -> None:
-    server = Server(home, BINARIES)
+def test_data_survive_kill_9_of_the_server(lived_in: Path) -> None:
+    server = Server(lived_in, BINARIES)
     server.start()
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("CREATE TABLE kept (n int)")
@@ -98,9 +117,11 @@ time.sleep(60)
 """
 
 
-def test_kill_9_of_the_owner_takes_the_server_along_and_a_new_start_recovers(home: Path) -> None:
+def test_kill_9_of_the_owner_takes_the_server_along_and_a_new_start_recovers(
+    lived_in: Path,
+) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", OWNER, home, BINARIES],
+        [sys.executable, "-c", OWNER, lived_in, BINARIES],
         env=dict(os.environ, PYTHONPATH=str(SOURCE)),
         stdout=subprocess.PIPE,
         text=True,
@@ -108,7 +129,7 @@ def test_kill_9_of_the_owner_takes_the_server_along_and_a_new_start_recovers(hom
         assert owner.stdout is not None
         pid = int(owner.stdout.readline())
         owner.send_signal(signal.SIGKILL)
-    server = Server(home, BINARIES, durable=False)
+    server = Server(lived_in, BINARIES, durable=False)
     server.start()
     try:
         assert not is_alive(pid)
