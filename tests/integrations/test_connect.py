@@ -20,6 +20,7 @@ from tests.integrations.world import World
 from justpayme.accounts.middleware import SESSION_KEY
 from justpayme.accounts.models import Business, Membership, SecurityEvent, User
 from justpayme.bills.models import Bill
+from justpayme.sync.clock import RealClock
 from justpayme.sync.models import Connection, Meter, OAuthState, TokenSet
 
 pytestmark = pytest.mark.django_db
@@ -389,14 +390,17 @@ def test_a_hostile_organisation_name_is_shown_as_text(
 
 
 def test_an_organisation_that_cannot_be_described_is_offered_by_name(
-    browser: Client, world: World, business: Business
+    browser: Client, world: World, business: Business, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    naps: list[float] = []
+    monkeypatch.setattr(RealClock, "sleep", lambda self, seconds: naps.append(seconds))
     query = world.agree(begin(browser), "GB", "NZ")
     world.wire.answers = {"/api.xro": (429, {})}
     answer = come_back(browser, query)
     assert location(answer) == reverse("integrations:choose")
     names = set(business.connections.values_list("name", flat=True))
     assert "Demo Company (UK)" in names
+    assert 0 < sum(naps) < 10
 
 
 def test_the_same_organisation_serves_two_businesses_without_mixing(

@@ -1,7 +1,12 @@
-"""Every address x method x role x id: nobody reads or changes what is not hers (I-48, I-49)."""
+"""Every address x method x role x id: nobody reads or changes what is not hers (I-48, I-49).
+
+Every day, all of it; but a method that an address does not have is tried by two of the five roles,
+in turns. The full run lets all five try.
+"""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -11,6 +16,7 @@ from tests.security.world import World, fingerprint
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ROLES = ("anonymous", "charlie", "vera", "bob", "alice")
+FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 OURS = [route for route, row in ROWS.items() if not row.library]
 LIBRARY = [route for route, row in ROWS.items() if row.library]
 
@@ -48,13 +54,21 @@ def verdict(answer: Any) -> str:
     return "in" if is_let_in(answer.status_code) else str(answer.status_code)
 
 
+def roles(route: str, method: str) -> tuple[str, ...]:
+    """Who tries this today."""
+    if FULL or method in ROWS[route].methods:
+        return ROLES
+    turn = OURS.index(route) + METHODS.index(method)
+    return tuple(ROLES[(turn + more) % len(ROLES)] for more in (0, 2))
+
+
 @pytest.mark.parametrize("route", OURS)
 def test_an_address_lets_in_exactly_who_may(world: World, route: str) -> None:
     ids = ("own", "foreign", "missing") if ROWS[route].ids else ("own",)
     before = fingerprint()
     wrong = []
     for method in METHODS:
-        for role in ROLES:
+        for role in roles(route, method):
             for whose in ids if method in ROWS[route].methods else ("own",):
                 answer = ask(world, role, method, route, whose)
                 want = expected(route, method, role, whose)
