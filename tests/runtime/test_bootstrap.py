@@ -10,14 +10,46 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RUN = "runpy.run_path(sys.argv[0], run_name='__main__')"
+First = tuple[Path, "subprocess.CompletedProcess[str]"]
 PROGRAM = "import os, sys\nprint(os.getcwd(), *sys.argv[1:], sys.prefix)\n"
 
 
+def laid_out(root: Path) -> Path:
+    """A checkout in small: the real bootstrap, locks without packages, a program that prints."""
+    (root / "src" / "justpayme").mkdir(parents=True)
+    (root / "src" / "justpayme" / "__init__.py").touch()
+    (root / "src" / "justpayme" / "cli.py").write_text(PROGRAM)
+    shutil.copy(ROOT / "justpayme", root / "justpayme")
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        (root / name).write_text("# nothing\n")
+    return root
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout in which nothing has been run."""
+    return laid_out(tmp_path / "a folder, ünusual")
+
+
 @pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with pip and nothing else, made once: making one takes seconds."""
+def first(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> First:
+    """A checkout after its first run, which made the environment, and how that went. Once for
+    all tests: making one takes seconds."""
+    root = laid_out(tmp_path_factory.mktemp("first") / "a folder, ünusual")
+    return root, run(root, "serve", "--port", "1")
+
+
+@pytest.fixture(scope="module")
+def bare(
+    tmp_path_factory: pytest.TempPathFactory,
+    first: First,
+) -> Path:
+    """That environment with pip and nothing else, as if nothing had been installed into it."""
     folder = tmp_path_factory.mktemp("bare") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    stamps = shutil.ignore_patterns("justpayme-*")
+    shutil.copytree(first[0] / ".venv", folder, symlinks=True, ignore=stamps)
     return folder
 
 
@@ -26,19 +58,6 @@ def made(checkout: Path, bare: Path) -> Path:
     """A checkout whose environment was made but nothing was installed into it yet."""
     shutil.copytree(bare, checkout / ".venv", symlinks=True)
     return checkout
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A checkout in small: the real bootstrap, locks without packages, a program that prints."""
-    root = tmp_path / "a folder, ünusual"
-    (root / "src" / "justpayme").mkdir(parents=True)
-    (root / "src" / "justpayme" / "__init__.py").touch()
-    (root / "src" / "justpayme" / "cli.py").write_text(PROGRAM)
-    shutil.copy(ROOT / "justpayme", root / "justpayme")
-    for name in ("requirements.txt", "requirements-dev.txt"):
-        (root / name).write_text("# nothing\n")
-    return root
 
 
 def run(
@@ -57,12 +76,14 @@ def run(
     )
 
 
-def test_it_makes_the_environment_once_and_becomes_the_program(checkout: Path) -> None:
-    first = run(checkout, "serve", "--port", "1")
-    assert first.returncode == 0, first.stderr
-    assert first.stdout == f"/ serve --port 1 {checkout}/.venv\n"
-    assert "making the environment" in first.stderr
-    again = run(checkout, "serve")
+def test_it_makes_the_environment_once_and_becomes_the_program(
+    first: First,
+) -> None:
+    root, done = first
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"/ serve --port 1 {root}/.venv\n"
+    assert "making the environment" in done.stderr
+    again = run(root, "serve")
     assert again.stderr == ""
 
 
