@@ -21,7 +21,7 @@ from django.db import connection as database
 from tests.breaker.world import Call, Typed, World
 
 from justpayme.bills import queries
-from justpayme.bills.asof import gaps_of
+from justpayme.bills.asof import gaps_among
 from justpayme.bills.models import Bill, HistoryEntry
 from justpayme.core.bill import BillFields, Status, to_plain
 from justpayme.core.merge import changes
@@ -360,9 +360,8 @@ def histories(world: World, connections: Connections) -> Iterator[Finding]:
     for business in {c.business_id: c.business for c in connections}.values():
         books = queries.open_books(business, world.clock.now())
         changed = HistoryEntry.objects.filter(business=business).exclude(changes=[])
-        for pk in sorted(set(changed.values_list("bill_id", flat=True))):
-            for entry, name in gaps_of(books, pk):
-                yield Finding("I-31", f"bill {pk}: {name} is doubtful at entry {entry}")
+        for pk, entry, name in gaps_among(books, set(changed.values_list("bill_id", flat=True))):
+            yield Finding("I-31", f"bill {pk}: {name} is doubtful at entry {entry}")
 
 
 def nothing_lost(world: World, connections: Connections) -> Iterator[Finding]:

@@ -7,7 +7,8 @@ with the same words as today's. The client is shown as it is called today.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
@@ -74,7 +75,23 @@ def bill_after(books: Books, pk: int, entry_pk: int) -> AsOf:
 def gaps_of(books: Books, pk: int) -> list[tuple[int, str]]:
     """(entry number, field) wherever this bill's history is not whole. Raises as `bill_at`."""
     bill, rows = _read(books, pk)
-    return gaps(bill.told(), _entries(books, rows))
+    return gaps(bill.told(), _entries(rows, _client_reader(books, rows)))
+
+
+def gaps_among(books: Books, pks: Collection[int]) -> list[tuple[int, int, str]]:
+    """(bill, entry number, field) wherever the history of one of these bills is not whole. All
+    of them are read in five statements at most; somebody else's bills have no gaps."""
+    bills = books.bills().filter(pk__in=pks).order_by("pk").prefetch_related("lines", "payments")
+    entries = HistoryEntry.objects.filter(business=books.business, bill__in=pks)
+    rows: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for row in entries.order_by("-id").values("bill_id", *ENTRY):
+        rows[row["bill_id"]].append(row)
+    client = _client_reader(books, [row for some in rows.values() for row in some])
+    return [
+        (bill.pk, entry, name)
+        for bill in bills
+        for entry, name in gaps(bill.told(), _entries(rows[bill.pk], client))
+    ]
 
 
 def read_moment(text: str, tz: tzinfo) -> datetime:
@@ -99,7 +116,7 @@ def _read(books: Books, pk: int) -> tuple[Bill, list[dict[str, Any]]]:
 
 def _rebuild(books: Books, bill: Bill, rows: Sequence[Mapping[str, Any]], index: int) -> AsOf:
     entry = rows[index]
-    past = as_of(bill.told(), _entries(books, rows), entry["id"])
+    past = as_of(bill.told(), _entries(rows, _client_reader(books, rows)), entry["id"])
     return AsOf(
         fields=past.bill,
         bill=_bill(books, bill, past),
@@ -137,10 +154,8 @@ _NAMED = "named "
 """Before the name of a client that can't be told from others: no number ever looks like it."""
 
 
-def _entries(books: Books, rows: Iterable[Mapping[str, Any]]) -> list[Entry]:
+def _entries(rows: Iterable[Mapping[str, Any]], client: Callable[[Any], str]) -> list[Entry]:
     """Entries as `core.timeline` knows them. What was sent to Xero did not change our row."""
-    rows = list(rows)
-    client = _client_reader(books, rows)
     return [
         read_entry(row["id"], () if row["action"] == HistoryEntry.SENT else row["changes"], client)
         for row in rows
