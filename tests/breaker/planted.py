@@ -531,8 +531,8 @@ SENDING = (
         "What leaves is not marked as having left.",
         "After a crash it leaves again under a new key: paid twice.",
         "I-17",
-        f"{FAULTS}[new payment-1]",
-        after=109,
+        f"{FAULTS}[new payment-0]",
+        after=49,
     ),
     Planted(
         "sent anew without a search",

@@ -27,7 +27,7 @@ FLAVOURS = ("alone", "replaced", "lasting")
 SELDOM = {"batch of 50": 48, "audit": 6}
 """Of so many cases of these scenarios the everyday run takes one."""
 LEFT_OUT = 6
-"""Of so many cases of the others it leaves one out."""
+"""Of so many cases of the others it leaves one out, but none of a call that changes Xero."""
 PARTS = 4
 
 
@@ -45,14 +45,14 @@ def chosen(name: str, calls: list[tuple[str, str]]) -> Iterator[tuple[int, str, 
             for turn, flavour in enumerate(FLAVOURS):
                 mine = (at + index) % len(FLAVOURS) == turn
                 count += mine
-                if FULL or (mine and _is_of_every_day(name, count)):
+                if FULL or (mine and _is_of_every_day(name, method, count)):
                     yield at, fault, flavour
 
 
-def _is_of_every_day(name: str, count: int) -> bool:
+def _is_of_every_day(name: str, method: str, count: int) -> bool:
     if name in SELDOM:
         return count % SELDOM[name] == 0
-    return count % LEFT_OUT != 0
+    return method != "GET" or count % LEFT_OUT != 0
 
 
 @pytest.mark.parametrize("part", range(PARTS))
