@@ -53,22 +53,46 @@ class Switches:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step as it was about to be taken. `free`: the other could have gone on instead."""
+    """One step as it was about to be taken. `free`: the other could have gone on instead.
+    `session`: the database session of a statement; `atomic`: inside a transaction."""
 
     actor: int
     what: str
     free: bool
+    session: int = 0
+    atomic: bool = False
+
+
+class Beside(StrEnum):
+    """What somebody does that is no step, and that the other may notice."""
+
+    TIME = "the clock moved"
+    CUT = "sessions of the other were cut off"
+    ROLLBACK = "a transaction was rolled back"
+    UNLOCK = "locks of a session were freed"
+    XERO = "Xero's books were changed"
+    SLEPT = "the other went on meanwhile"
 
 
 @dataclass
 class Played:
     """How a play went: what each returned or raised, every step, and when it was really taken:
-    one before which the other went on came later."""
+    one before which the other went on came later.
+
+    `ended`: how many steps had been taken when a statement was answered; `waited`: those that had
+    to wait for a lock of the other; `begun`: when each began. `beside`: what each did beside its
+    steps, by actor and number of steps that it had taken. `refused`: PostgreSQL ended a deadlock.
+    """
 
     results: list[Any]
     errors: list[BaseException | None]
     steps: list[Step]
     taken: dict[int, int] = field(default_factory=dict)
+    ended: dict[int, int] = field(default_factory=dict)
+    begun: list[int] = field(default_factory=lambda: [0, 0])
+    beside: dict[tuple[int, int], list[Beside]] = field(default_factory=dict)
+    waited: set[int] = field(default_factory=set)
+    refused: bool = False
 
     def told(self) -> str:
         """The steps, for a message: one a line, a blank one at each change of hands."""
@@ -101,6 +125,9 @@ class _Actor:
     home: int = 0
     asking: bool = False
     serial: int = 0
+    count: int = 0
+    number: int = 0
+    time: float = 0.0
     result: Any = None
     error: BaseException | None = None
 
@@ -145,6 +172,10 @@ class _OfThread(MutableMapping[Any, Any]):
 class _Shared(Sessions):
     """Lock sessions that both threads may use, one after the other."""
 
+    def __init__(self, told: Callable[[Beside], None]) -> None:
+        super().__init__()
+        self.told = told
+
     def _open(self, alias: str) -> BaseDatabaseWrapper:
         own = super()._open(alias)
         own.inc_thread_sharing()
@@ -152,6 +183,7 @@ class _Shared(Sessions):
 
     def give_back(self, own: BaseDatabaseWrapper) -> None:
         """One that was cut off is closed for good."""
+        self.told(Beside.UNLOCK)
         with suppress(psycopg.Error):
             super().give_back(own)
             return
@@ -164,7 +196,7 @@ class Duet:
     def __init__(self, sleep: Callable[[float], None], monotonic: Callable[[], float]) -> None:
         self.sleep_alone = sleep
         self.monotonic = monotonic
-        self.sessions = _Shared()
+        self.sessions = _Shared(self.beside)
         self._lock = threading.RLock()
         self._local = threading.local()
         self._end = threading.Event()
@@ -172,6 +204,7 @@ class Duet:
         self._current: _Actor | None = None
         self._steps: list[Step] = []
         self._taken: dict[int, int] = {}
+        self._played = Played([], [], [])
         self._actors = (_Actor(0), _Actor(1))
         self._threads = [threading.Thread(target=self._live, args=(a,)) for a in self._actors]
         self._eye = psycopg.connect(_address(), autocommit=True)
@@ -181,10 +214,11 @@ class Duet:
     def play(self, works: tuple[Work, Work], plan: Switches) -> Played:
         """Let both work until both have ended. AssertionError if they never do."""
         self._steps, self._taken, self._plan = [], {}, plan
+        played = self._played = Played([], [], self._steps, self._taken)
         self._end.clear()
         for actor, work in zip(self._actors, works, strict=True):
             actor.state, actor.error, actor.result = _State.READY, None, None
-            actor.asking = False
+            actor.asking, actor.count = False, 0
             actor.pids.clear()
             actor.go.clear()
             actor.work.put(work)
@@ -192,7 +226,8 @@ class Duet:
         self._watch()
         self._plan = None
         a, b = self._actors
-        return Played([a.result, b.result], [a.error, b.error], self._steps, self._taken)
+        played.results, played.errors = [a.result, b.result], [a.error, b.error]
+        return played
 
     def _live(self, me: _Actor) -> None:
         self._local.actor = me
@@ -200,11 +235,13 @@ class Duet:
         me.there.set()
         while (work := me.work.get()) is not None:
             self._wait(me)
+            self._played.begun[me.index] = len(self._taken)
             me.home = database.connection.info.backend_pid
             try:
                 me.result = work()
             except BaseException as error:
                 me.error = error
+            self._look_at_clock(me)
             database.close_if_unusable_or_obsolete()
             _connect()
             with self._lock:
@@ -243,10 +280,12 @@ class Duet:
                 return
             actor.freed.clear()
             actor.state = _State.BLOCKED
+            self._played.waited.add(actor.number)
             if other.state is _State.READY:
                 self._give(other)
             else:
                 self._current = None  # a deadlock: PostgreSQL will refuse one of them
+                self._played.refused = True
 
     def _settle(self, other: _Actor) -> None:
         """One that was blocked is ready again as soon as nothing blocks it: wait for that."""
@@ -267,6 +306,7 @@ class Duet:
         if not me.go.wait(2 * PATIENCE):
             raise AssertionError("never called again")
         me.go.clear()
+        me.time = self.monotonic()
 
     def _pass_on(self, me: _Actor) -> None:
         """The end of `me`: the other goes on, or the play is over."""
@@ -278,19 +318,36 @@ class Duet:
             self._settle(other)
         self._give(other)
 
-    def point(self, what: str) -> None:
-        """A step is about to be taken: by this one, or by the other first."""
+    def beside(self, what: Beside) -> None:
+        """Whoever is working does this beside its steps."""
+        me = getattr(self._local, "actor", None)
+        if me is not None and self._plan is not None:
+            self._played.beside.setdefault((me.index, me.count), []).append(what)
+
+    def _look_at_clock(self, me: _Actor) -> None:
+        """Has it moved since this one had its last look, or was given the baton?"""
+        if me.time != (now := self.monotonic()):
+            self.beside(Beside.TIME)
+            me.time = now
+
+    def point(self, what: str, own: BaseDatabaseWrapper | None = None) -> int:
+        """A step is about to be taken: by this one, or by the other first. Its number."""
         me = getattr(self._local, "actor", None)
         if me is None or self._plan is None:
-            return
+            return -1
+        self._look_at_clock(me)
+        session = own.connection.info.backend_pid if own else 0
+        atomic = bool(own and own.in_atomic_block)
         other = self._actors[1 - me.index]
         self._settle(other)
         free = other.state is _State.READY
         number = len(self._steps)
-        self._steps.append(Step(me.index, what, free))
+        self._steps.append(Step(me.index, what, free, session, atomic))
         if free and number in self._plan.at:
             self._hand_over(me, other)
         self._taken[number] = len(self._taken)
+        me.count, me.number = me.count + 1, number
+        return number
 
     def _hand_over(self, me: _Actor, other: _Actor) -> None:
         with self._lock:
@@ -304,8 +361,10 @@ class Duet:
         other = self._actors[1 - me.index] if me else None
         if me is None or other is None or other.state is not _State.READY:
             self.sleep_alone(seconds)
-        else:
-            self._hand_over(me, other)
+            return
+        self._look_at_clock(me)
+        self.beside(Beside.SLEPT)
+        self._hand_over(me, other)
 
     # --- statements ------------------------------------------------------------------------------
 
@@ -314,7 +373,7 @@ class Duet:
         me = getattr(self._local, "actor", None)
         if me is None or self._plan is None:
             return ask()
-        self.point(what)
+        number = self.point(what, own)
         with self._lock:
             me.pid = own.connection.info.backend_pid
             me.pids.add(me.pid)
@@ -323,10 +382,11 @@ class Duet:
         try:
             return ask()
         finally:
-            self._answered(me)
+            self._answered(me, number)
 
-    def _answered(self, me: _Actor) -> None:
+    def _answered(self, me: _Actor, number: int) -> None:
         with self._lock:
+            self._played.ended[number] = len(self._taken)
             me.asking = False
             me.serial += 1
             if me.state is not _State.BLOCKED:
@@ -362,6 +422,7 @@ class Duet:
 
     def lose_lock(self, actor: int) -> None:
         """The sessions in which this one holds locks are cut off, as when its host was away."""
+        self.beside(Beside.CUT)
         for own in list(self.sessions.lent):
             pid = own.connection.info.backend_pid
             if pid in self._actors[actor].pids:
@@ -369,6 +430,7 @@ class Duet:
 
     def cut_off(self, actor: int) -> None:
         """End every session of this one at the server."""
+        self.beside(Beside.CUT)
         cut = self._actors[actor]
         lent = {own.connection.info.backend_pid for own in self.sessions.lent}
         pids = [cut.home, *(lent & cut.pids)]
@@ -411,6 +473,7 @@ def duet(
     both = Duet(sleep, monotonic)
     cursors, sessions = cast(Any, CursorWrapper), cast(Any, BaseDatabaseWrapper)
     execute, many, commit = cursors._execute, cursors._executemany, sessions._commit
+    rollback = sessions._rollback
 
     def stepped(cursor: Any, sql: Any, *rest: Any) -> Any:
         return both.asked(cursor.db, str(sql), lambda: execute(cursor, sql, *rest))
@@ -421,12 +484,17 @@ def duet(
     def stepped_commit(own: Any) -> Any:
         return both.asked(own, "COMMIT", lambda: commit(own))
 
+    def told_rollback(own: Any) -> Any:
+        both.beside(Beside.ROLLBACK)
+        return rollback(own)
+
     time = SimpleNamespace(sleep=both.sleep, monotonic=monotonic)
     both.start()
     with (
         mock.patch.object(CursorWrapper, "_execute", stepped),
         mock.patch.object(CursorWrapper, "_executemany", stepped_many),
         mock.patch.object(BaseDatabaseWrapper, "_commit", stepped_commit),
+        mock.patch.object(BaseDatabaseWrapper, "_rollback", told_rollback),
         mock.patch.object(databases, "create_connection", both.sessions.create),
         mock.patch.object(runs, "_mine", _OfThread()),
         mock.patch.object(WATCH, "_seen", _OfThread()),

@@ -1,7 +1,8 @@
 """The dangerous pairs under many schedules: I-10, I-23, I-27, I-33, I-36, I-37, I-42, I-53 (F16).
 
-Every schedule with at most one switch is played, and a fixed sample of those with two; in the
-full run all of them, and 20,000 with more switches at random.
+Every schedule with at most one switch is played. Of those with two only such are played as no
+play stands for yet (`independence`), up to a fixed number; in the full run all of them, and
+20,000 with more switches at random.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 import pytest
 from django.db import connection as database
 from django.db import transaction
+from tests.breaker import independence
+from tests.breaker.independence import Seen, Stories
 from tests.breaker.interleave import Switches, duet
 from tests.breaker.pairs import PAIRS, Pair
-from tests.breaker.theatre import theatre
+from tests.breaker.theatre import Theatre, theatre
 
 from justpayme.sync import apply, calls, push, search, tokens, webhooks
 from justpayme.sync.models import Connection, Heard, Run
@@ -30,10 +34,16 @@ pytestmark = [
 ]
 
 FULL = os.environ.get("JUSTPAYME_FULL") == "1"
-TWICE = 88
-"""Schedules with two switches that are played of each pair every time."""
+TWICE = 200
+"""So many schedules with two switches at most are played of each pair every time."""
+COMPARED = 4
+"""Of those of a pair that another stands for, so many are played all the same, and compared."""
 PARTS = 4
-"""Tests for each pair, so that two processes share the work."""
+"""Tests for each of the longer pairs, so that two processes share the work."""
+SHORT = ("refresh and refresh", "pull and edit", "webhook and schedule")
+SHARES = [
+    (p, part, n) for p in PAIRS for n in [1 if p.name in SHORT else PARTS] for part in range(n)
+]
 RANDOM = 20_000 // len(PAIRS) + 1
 
 
@@ -45,29 +55,82 @@ def quietly() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+@pytest.mark.parametrize(
+    ("pair", "part", "parts"),
+    SHARES,
+    ids=[f"{pair.name}-{part}" if parts > 1 else pair.name for pair, part, parts in SHARES],
+)
 def test_the_two_never_harm_each_other(
-    pair: Pair, part: int, cases: Callable[[int], None], request: pytest.FixtureRequest
+    pair: Pair, part: int, parts: int, cases: Callable[[int], None], request: pytest.FixtureRequest
 ) -> None:
     with theatre(pair) as stage:
-        singles = list(stage.singles(part, PARTS))
+        stage.remembers = FULL
+        singles = list(stage.singles(part, parts))
         once = sum(bool(plan.at) or not part for plan, _ in singles)
         cases(once)
-        twice = [plan for single in singles for plan in stage.doubles(*single)]
-        few = FULL or len(twice) <= TWICE // PARTS
-        sample = twice if few else Random(36).sample(twice, TWICE // PARTS)
+        known = Stories(Seen(*single) for single in singles)
+        twice = [Twice(Seen(*s), plan) for s in singles for plan in stage.doubles(*s)]
+        cases(_every(stage, known, twice) if FULL else _enough(stage, known, twice, TWICE // parts))
+        covered = [second for second in twice if known.alike(second.once, second.number)]
         request.node.user_properties.append(
-            ("schedules", f"{once + len(sample)}/{once + len(twice)}")
+            ("schedules", f"{once + len(twice if FULL else covered)}/{once + len(twice)}")
         )
-        for plan in sample:
-            stage.try_out(plan)
-        cases(len(sample))
+        cases(_compare(stage, known, covered, COMPARED // parts))
         longest = max(len(played.steps) for _, played in singles)
-        at_random = _at_random(stage.random, longest)[part::PARTS] if FULL else []
+        at_random = _at_random(stage.random, longest)[part::parts] if FULL else []
         for plan in at_random:
             stage.try_out(plan)
         cases(len(at_random))
+
+
+@dataclass(frozen=True)
+class Twice:
+    """A schedule with two switches, and the play that has only the first of them."""
+
+    once: Seen
+    plan: Switches
+
+    @property
+    def number(self) -> int:
+        """The step before which it switches once more."""
+        return max(self.plan.at)
+
+
+def _enough(stage: Theatre, known: Stories, twice: list[Twice], most: int) -> int:
+    """Play those that no play stands for yet, in a fixed order, until it is enough."""
+    played = 0
+    for second in Random(36).sample(twice, len(twice)):
+        if known.alike(second.once, second.number) is None:
+            known.add(Seen(second.plan, stage.try_out(second.plan)))
+            played += 1
+        if played == most:
+            break
+    return played
+
+
+def _every(stage: Theatre, known: Stories, twice: list[Twice]) -> int:
+    """Play all. Where one was said to be like another, both must end in the same way."""
+    for second in twice:
+        alike = known.alike(second.once, second.number)
+        known.add(Seen(second.plan, stage.try_out(second.plan)))
+        if alike is not None:
+            _same_end(alike.plan, second.plan, stage.ends[alike.plan], stage.ends[second.plan])
+    return len(twice)
+
+
+def _compare(stage: Theatre, known: Stories, twice: list[Twice], few: int) -> int:
+    """Play a few that another stands for, and that other: they end in the same way."""
+    stood_for = [(s, a) for s in twice if (a := known.alike(s.once, s.number)) and a.plan != s.plan]
+    chosen = Random(7).sample(stood_for, min(few, len(stood_for)))
+    for second, alike in chosen:
+        ends = [stage.end(stage.play(plan)) for plan in (alike.plan, second.plan)]
+        _same_end(alike.plan, second.plan, *ends)
+    return 2 * len(chosen)
+
+
+def _same_end(one: Switches, two: Switches, end: list[str], other: list[str]) -> None:
+    differ = [line[:300] for line in sorted({*end} ^ {*other})]
+    assert end == other, f"{one} and {two} are not alike: {differ}"
 
 
 def _at_random(random: Callable[[Random, int], Switches], length: int) -> list[Switches]:
@@ -129,6 +192,79 @@ def test_a_missing_protection_is_found(
     pair = next(pair for pair in PAIRS if pair.name == name)
     with theatre(pair) as stage, pytest.raises(AssertionError, match=name):
         list(stage.singles())
+    cases(1)
+
+
+# --- which schedules are alike -----------------------------------------------------------------
+
+_READ = 'SELECT "bills_bill"."id" FROM "bills_bill" WHERE "bills_bill"."id" = %s'
+_LOCK = f"{_READ} FOR UPDATE"
+_WRITE = 'UPDATE "bills_bill" SET "number" = %s'
+_LINE = 'INSERT INTO "bills_line" ("bill_id") VALUES (%s)'
+_CALL = "GET /api.xro/2.0/Invoices"
+_OTHER = 'SELECT "sync_cursor"."id" FROM "sync_cursor"'
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "met"),
+    [
+        (_READ, _READ, False),
+        (_READ, _LOCK, False),
+        (_READ, _WRITE, False),  # nobody sees it before its COMMIT
+        (_LOCK, _WRITE, True),
+        (_WRITE, _WRITE, True),
+        (_LINE, _LOCK, True),  # a foreign key holds its bill
+        (_LINE, _LINE, True),
+        (_CALL, _CALL, True),
+        (_CALL, _WRITE, False),
+        (_OTHER, _WRITE, False),
+        (_OTHER, "SELECT pg_sleep(1)", True),
+        (_OTHER, "SELECT snapshot_backup.back()", True),
+        (_OTHER, "LOCK TABLE bills_bill", True),
+        (_OTHER, "SELECT unnest(procrastinate_defer_jobs_v1(%s))", True),
+    ],
+)
+def test_steps_that_notice_each_other_conflict(
+    one: str, two: str, met: bool, cases: Callable[[int], None]
+) -> None:
+    """Inside transactions; outside, a write is seen at once."""
+    first, second = (independence.of_text(text, atomic=True) for text in (one, two))
+    assert independence.conflict(first, second) == met
+    assert independence.conflict(second, first) == met
+    at_once = independence.of_text(_WRITE, atomic=False)
+    assert independence.conflict(at_once, independence.of_text(_READ, atomic=True))
+    assert not independence.conflict(at_once, independence.of_text(_OTHER, atomic=True))
+    cases(1)
+
+
+def _blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(independence, "of_text", lambda text, *, atomic: independence.Touch())
+
+
+def test_a_wait_that_no_footprint_explains_is_found(
+    cases: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said to touch nothing, a step is seen to wait for a lock all the same."""
+    _blind(monkeypatch)
+    pair = next(pair for pair in PAIRS if pair.name == "pull and edit")
+    plan = Switches(0, frozenset({5}))
+    with theatre(pair) as stage, pytest.raises(AssertionError, match="waited for nothing"):
+        Stories([Seen(plan, stage.play(plan))])
+    cases(1)
+
+
+def test_schedules_that_end_differently_are_told_apart(
+    cases: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of steps that are said to touch nothing every order is alike; but the ends are not."""
+    _blind(monkeypatch)
+    pair = next(pair for pair in PAIRS if pair.name == "pull and edit")
+    plan = Switches(1, frozenset({1}))
+    with theatre(pair) as stage:
+        once = Seen(plan, stage.play(plan))
+        twice = [Twice(once, second) for second in stage.doubles(plan, once.played)]
+        with pytest.raises(AssertionError, match="are not alike"):
+            _compare(stage, Stories([once]), twice, few=8)
     cases(1)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
 from typing import Any
 
+from django.apps import apps
 from django.db import connection as database
 from django.test import override_settings
-from tests.breaker.interleave import Played, Snapshot, Switches, Tapped, duet
+from tests.breaker.interleave import Beside, Played, Snapshot, Switches, Tapped, duet
 from tests.breaker.pairs import Pair, Scene
 from tests.breaker.stage import copy_store, put_back
 from tests.breaker.world import World, new_process, people_of
@@ -17,9 +19,20 @@ from tests.breaker.world import World, new_process, people_of
 from justpayme.bills.models import Bill
 from justpayme.core.bill import Status
 from justpayme.sync import runs
+from justpayme.sync.models import Run
 
 VACUUM_EVERY = 200
 """Plays after which the rows that were thrown away are really gone."""
+ROOMS = ("accounts", "bills", "integrations", "sync")
+DRAWN = (
+    "TokenSet.sealed",
+    "SecurityEvent.at",
+    "Conflict.run",
+    "HistoryEntry.run",
+    "Link.raw",
+    "Link.digest",
+)
+"""Columns that are not the same in two plays of one schedule; ids and keys of rows aside."""
 THOROUGH_EVERY = 8
 """Plays of which one is judged by comparing everything; the others by the two bills in play."""
 
@@ -33,6 +46,8 @@ class Theatre:
         self.store = copy_store(scene.world.app.store)
         self.now = scene.world.frozen.now()
         self.played = 0
+        self.remembers = False
+        self.ends: dict[Switches, list[str]] = {}
 
     def play(self, plan: Switches) -> Played:
         """From the start, under this schedule."""
@@ -48,8 +63,23 @@ class Theatre:
     def try_out(self, plan: Switches) -> Played:
         """Play and judge."""
         played = self.play(plan)
+        if self.remembers:
+            self.ends[plan] = self.end(played)
         self.judge(plan, played)
         return played
+
+    def end(self, played: Played) -> list[str]:
+        """How it ended, but for ids that are drawn anew in each play: what the two returned or
+        raised, every call in its order, every row of ours."""
+        results = [result.state if isinstance(result, Run) else None for result in played.results]
+        told = [repr(results), repr([type(error) for error in played.errors])]
+        calls = (f"{c.method} {c.path} {c.status}" for c in self.scene.world.calls)
+        told += [_UUID.sub("id", call) for call in calls]
+        for model in (m for app in ROOMS for m in apps.get_app_config(app).get_models()):
+            names = [f.name for f in model._meta.concrete_fields if not _is_drawn(f)]
+            rows = model._base_manager.values_list(*names)
+            told += sorted(_UUID.sub("id", f"{model.__name__} {row}") for row in rows)
+        return told
 
     def back(self) -> None:
         """Both books, clocks and memories as they were."""
@@ -97,6 +127,15 @@ class Theatre:
         return Switches(dice.randint(0, 1) if self.pair.fair else 0, frozenset(at))
 
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _is_drawn(column: Any) -> bool:
+    """Is it another one in each play?"""
+    name = f"{column.model.__name__}.{column.name}"
+    return column.primary_key or column.is_relation or name in DRAWN
+
+
 def _free(played: Played) -> list[int]:
     """Steps before which the other could have gone on. Before the first it is no switch."""
     return [number for number, step in enumerate(played.steps) if step.free and number]
@@ -113,6 +152,7 @@ def theatre(pair: Pair) -> Iterator[Theatre]:
         duet(world.clock.advance, world.clock.monotonic) as both,
         override_settings(XERO_TRANSPORT=Tapped(both, world.transport), **addresses),
     ):
+        world.app.store.on_saved.append(lambda *given: both.beside(Beside.XERO))
         scene = _scene(pair, world, both)
         stage = Theatre(pair, scene)
         try:
