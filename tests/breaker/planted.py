@@ -654,8 +654,8 @@ SENDING = (
     Planted(
         "no look before a call",
         "justpayme.sync.calls:_may_go_on",
-        "if cursor.fetchone() is None:",
-        "if False:",
+        "is None:",
+        "is False:",
         "A call is made without a look at whether the organisation is still connected.",
         "Xero hears from us after the disconnect.",
         "I-37",

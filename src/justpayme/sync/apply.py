@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection as database
 from django.db import transaction
 from django.db.models import F
 from msgspec import to_builtins
@@ -25,7 +24,7 @@ from justpayme.core.errors import Problem
 from justpayme.core.merge import Merge, changes, merge
 from justpayme.core.schedule import voids_are_unusual
 from justpayme.core.settle import over, under, waiting
-from justpayme.sync import arrivals, bulk, clients, conflicts, intentions, outbox
+from justpayme.sync import arrivals, bulk, clients, conflicts, intentions, outbox, plain
 from justpayme.sync.bulk import HistoryRow, LinkRow
 from justpayme.sync.models import Connection, Cursor, Link, OutboxItem, Record, Run
 from justpayme.sync.records import Said, remember, replace_all
@@ -96,11 +95,12 @@ class _Plan:
 
 def known_versions(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, tuple[bytes, bool]]:
     """For invoices that are bills here: (digest of the version held, edited here since)."""
-    rows = Link.objects.filter(connection=connection, invoice_id__in=ids)
-    return {
-        invoice_id: (bytes(digest), edited)
-        for invoice_id, digest, edited in rows.values_list("invoice_id", "digest", "edited")
-    }
+    held = plain.rows(_VERSIONS, connection.pk, list(ids)) if ids else []
+    return {invoice_id: (bytes(digest), edited) for invoice_id, digest, edited in held}
+
+
+_VERSIONS = """SELECT invoice_id, digest, edited FROM sync_link
+WHERE connection_id = %s AND invoice_id = ANY(%s)"""
 
 
 def apply_invoices(
@@ -236,8 +236,12 @@ def missing_credits(connection: Connection, notes: Sequence[wire.CreditNote]) ->
 
 def _bills_of(connection: Connection, facts: Mapping[str, PaymentFacts]) -> dict[str, int]:
     ids = {fact.invoice_id for fact in facts.values() if fact.invoice_id}
-    rows = Link.objects.filter(connection=connection, invoice_id__in=ids)
-    return {str(invoice): bill for invoice, bill in rows.values_list("invoice_id", "bill_id")}
+    found = plain.rows(_BILLS, connection.pk, list(ids)) if ids else []
+    return {str(invoice): bill for invoice, bill in found}
+
+
+_BILLS = """SELECT invoice_id, bill_id FROM sync_link
+WHERE connection_id = %s AND invoice_id = ANY(%s::uuid[])"""
 
 
 def fence(run: Run) -> Connection:
@@ -248,9 +252,7 @@ def fence(run: Run) -> Connection:
     Of the connection only state and direction are as they are now; the rest is from the run's
     beginning."""
     connection = run.connection
-    with database.cursor() as cursor:
-        cursor.execute(_FENCE, [run.pk])
-        found = cursor.fetchone()
+    found = plain.one(_FENCE, run.pk)
     if found is None:
         raise Problem("stopped", "the run is not there any more")
     connection.state, connection.direction, state = found
@@ -263,7 +265,6 @@ _FENCE = """SELECT organisation.state, organisation.direction, run.state
 FROM sync_connection AS organisation JOIN sync_run AS run ON run.connection_id = organisation.id
 WHERE run.id = %s FOR NO KEY UPDATE
 """
-"""In plain SQL, as in `calls`: it comes before every write, and an ORM takes ten times as long."""
 
 
 def move(connection: Connection, endpoint: str, position: cursors.Position | None) -> None:
@@ -530,8 +531,7 @@ def name_accounts(connection: Connection, bill_ids: Sequence[int]) -> None:
     """Fill in which account received each payment of these bills, from Xero's payments."""
     if not bill_ids:
         return
-    with database.cursor() as cursor:
-        cursor.execute(_NAME_ACCOUNTS, [connection.pk, list(bill_ids)])
+    plain.do(_NAME_ACCOUNTS, connection.pk, list(bill_ids))
 
 
 _NAME_ACCOUNTS = """
@@ -548,8 +548,7 @@ WHERE payment.connection_id = %s AND payment.kind = 'payment'
 def _count(run: Run, tally: Tally, told: Mapping[str, int | None]) -> None:
     """Add a page's figures to the run's row, in the page's own transaction; `told` replaces."""
     added = [getattr(tally, name) for name in _COUNTED]
-    with database.cursor() as cursor:
-        cursor.execute(_COUNT, [*added, run.pk])
+    plain.do(_COUNT, *added, run.pk)
     if told:
         Run.objects.filter(pk=run.pk).update(**told)
 

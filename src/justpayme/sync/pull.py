@@ -27,7 +27,7 @@ from msgspec import to_builtins
 
 from justpayme.core import cursor as cursors
 from justpayme.core.errors import Problem
-from justpayme.sync import apply
+from justpayme.sync import apply, plain
 from justpayme.sync.apply import Incoming
 from justpayme.sync.bulk import LinkRow
 from justpayme.sync.models import Connection, Cursor, Heard, Record, Run
@@ -264,10 +264,10 @@ class Pull:
     ) -> list[Any]:
         """The rows that are newer than what we hold (I-10)."""
         keys = {key(row): row for row in rows}
-        held = Record.objects.filter(
-            connection=self.run.connection, kind=kind, remote_id__in=[k.id for k in keys]
-        )
-        known = dict(held.values_list("remote_id", "updated_at"))
+        if not keys:
+            return []
+        held = plain.rows(_HELD, self.run.connection_id, kind, [k.id for k in keys])
+        known: dict[str, datetime | None] = dict(held)
         return [row for found, row in keys.items() if _is_newer(found, known.get(found.id))]
 
     def _keep(
@@ -282,6 +282,10 @@ class Pull:
             store()
         elif position is not None:
             apply.move_only(self.run, endpoint, position)
+
+
+_HELD = """SELECT remote_id, updated_at FROM sync_record
+WHERE connection_id = %s AND kind = %s AND remote_id = ANY(%s)"""
 
 
 def reload_lists(connection: Connection, client: XeroClient) -> None:

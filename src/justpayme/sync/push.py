@@ -16,14 +16,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import connection as database
 from django.db import transaction
 from django.db.models import F
 
 from justpayme.core import outbox as rules
 from justpayme.core.errors import Problem
 from justpayme.core.outbox import Decision, Outcome, Step, Verdict
-from justpayme.sync import bulk, outbox, parcels, restored, revert, search
+from justpayme.sync import bulk, outbox, parcels, plain, restored, revert, search
 from justpayme.sync.apply import fence
 from justpayme.sync.models import IN_FLIGHT, OPEN, RESTING, Connection, OutboxItem, Run, Shipment
 from justpayme.sync.outbox import Kind, State
@@ -240,10 +239,8 @@ class Push(Sending):
 
 
 def _is_anything_open(connection: Connection) -> bool:
-    """In plain SQL: every sync asks, and most often there is nothing."""
-    with database.cursor() as cursor:
-        cursor.execute(_OPEN, [connection.pk, list(OPEN)])
-        return cursor.fetchone() is not None
+    """Every sync asks, and most often there is nothing."""
+    return plain.one(_OPEN, connection.pk, list(OPEN)) is not None
 
 
 _OPEN = "SELECT 1 FROM sync_outboxitem WHERE connection_id = %s AND state = ANY(%s) LIMIT 1"

@@ -24,6 +24,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F, Q
 
+from justpayme.sync import plain
 from justpayme.sync.calls import calls_of_a_day
 from justpayme.sync.models import Connection, Heard, Run
 from justpayme.xero.client import IDS_PER_CALL
@@ -97,8 +98,11 @@ def waits(connection: Connection) -> bool:
 
 def take(run: Run) -> bool:
     """This run reads what waits; whether anything did. What comes from now on is for the next."""
-    waiting = Heard.objects.filter(connection=run.connection_id, waiting_since__isnull=False)
-    return bool(waiting.update(taken=F("words"), taken_at=run.started_at))
+    return bool(plain.do(_TAKE, run.started_at, run.connection_id))
+
+
+_TAKE = """UPDATE sync_heard SET taken = words, taken_at = %s
+WHERE connection_id = %s AND waiting_since IS NOT NULL"""
 
 
 def settle(run: Run) -> None:
