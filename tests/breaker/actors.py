@@ -225,9 +225,13 @@ class Stage:
         """Its session, free of locks, serves the next; the wrapper has none any more."""
         if lent.connection is None:
             return
-        for holder in (self.own_locks, *(actor.locks for actor in self.actors)):
-            if lent in holder:
-                holder.remove(lent)
+        holders = (self.own_locks, *(actor.locks for actor in self.actors))
+        holder = next((found for found in holders if lent in found), None)
+        if holder is None:  # it was taken back before: whoever used it since opened another
+            lent.connection.close()
+            lent.connection = None
+            return
+        holder.remove(lent)
         lent.execute_wrappers.clear()
         with lent.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_unlock_all()")
