@@ -146,6 +146,8 @@ class Kept:
     now: datetime
     marks: list[Mark]
     secrets: set[str]
+    expired: set[str]
+    seen: set[str]
 
 
 _SHELVES = ("connections", "codes", "refresh_tokens", "settings", "answers")
@@ -244,7 +246,16 @@ class World(Xero):
         store = self.app.store
         books = {t: (x.organisation, x.records()) for t, x in store.ledgers.items()}
         shelves = {name: dict(getattr(store, name)) for name in _SHELVES}
-        return Kept(books, shelves, self.frozen.now(), list(self.marks), set(self.secrets))
+        identity = self.app.identity
+        return Kept(
+            books,
+            shelves,
+            self.frozen.now(),
+            list(self.marks),
+            set(self.secrets),
+            set(identity._expired),
+            set(identity._seen),
+        )
 
     def rewind(self, kept: Kept) -> None:
         """Everything in Xero is as it was; nothing has been called or typed since."""
@@ -260,7 +271,7 @@ class World(Xero):
         for name, shelf in kept.shelves.items():
             getattr(store, name).clear()
             getattr(store, name).update(shelf)
-        app.identity._expired.clear()
+        app.identity._expired, app.identity._seen = set(kept.expired), set(kept.seen)
         app.log.reset()
         app.limits.reset()
         app.faults.remove()
