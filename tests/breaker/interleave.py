@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from queue import SimpleQueue
@@ -29,7 +29,7 @@ from django.db import connection as database
 from django.db import connections as databases
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
-from tests.breaker.stage import Sessions
+from tests.breaker.stage import Observed
 from tests.fixtures.emptying import ALLOW
 
 from justpayme.sync import ending, runs
@@ -169,25 +169,17 @@ class _OfThread(MutableMapping[Any, Any]):
         self._mine.pop(key, None)
 
 
-class _Shared(Sessions):
+class _Shared(Observed):
     """Lock sessions that both threads may use, one after the other."""
 
     def __init__(self, told: Callable[[Beside], None]) -> None:
         super().__init__()
         self.told = told
 
-    def _open(self, alias: str) -> BaseDatabaseWrapper:
-        own = super()._open(alias)
-        own.inc_thread_sharing()
-        return own
-
     def give_back(self, own: BaseDatabaseWrapper) -> None:
-        """One that was cut off is closed for good."""
+        """Whoever waits for a lock of it may notice."""
         self.told(Beside.UNLOCK)
-        with suppress(psycopg.Error):
-            super().give_back(own)
-            return
-        type(own).close(own)
+        super().give_back(own)
 
 
 class Duet:

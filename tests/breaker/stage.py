@@ -30,6 +30,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import override_settings
 from tests.breaker import world as small
 from tests.breaker.world import World, new_process
+from tests.fixtures.sessions import Sessions
 from tests.sync.hands import Crash
 
 from justpayme.accounts.models import Membership
@@ -227,49 +228,16 @@ class Points:
             self.state, self._dirty = self.state + 1, False
 
 
-# --- sessions that hold locks ------------------------------------------------------------------
+# --- what a process holds and is given -----------------------------------------------------------
 
 
-class Sessions:
-    """Database sessions for locks, used again: opening one costs as much as a whole call."""
-
-    def __init__(self) -> None:
-        self.free: list[BaseDatabaseWrapper] = []
-        self.lent: list[BaseDatabaseWrapper] = []
-        self.real = databases.create_connection
-
-    def create(self, alias: str) -> BaseDatabaseWrapper:
-        """In place of `connections.create_connection`."""
-        own = self.free.pop() if self.free else self._open(alias)
-        self.lent.append(own)
-        return own
+class Observed(Sessions):
+    """Sessions of which every statement is one of the process that holds the lock."""
 
     def _open(self, alias: str) -> BaseDatabaseWrapper:
-        own = self.real(alias)
-        own.close = lambda: self.give_back(own)  # type: ignore[method-assign]
+        own = super()._open(alias)
         own.execute_wrappers = database.execute_wrappers
         return own
-
-    def give_back(self, own: BaseDatabaseWrapper) -> None:
-        """A closed session holds no lock."""
-        if own not in self.lent:
-            return
-        self.lent.remove(own)
-        if own.connection is not None:
-            own.connection.execute("SELECT pg_advisory_unlock_all()")
-        self.free.append(own)
-
-    def process_died(self) -> None:
-        """Nobody holds them any more."""
-        for own in list(self.lent):
-            self.give_back(own)
-
-    def close(self) -> None:
-        """End them for good."""
-        self.process_died()
-        for own in self.free:
-            type(own).close(own)
-        self.free.clear()
 
 
 class Ids:
@@ -293,7 +261,7 @@ class Stage:
     xero: World
     line: Line
     alice: Membership
-    sessions: Sessions
+    sessions: Observed
     ids: Ids
     memory: dict[str, Any] = field(default_factory=dict)
     """What the people of a scenario remember; no crash of ours reaches it."""
@@ -494,7 +462,7 @@ def stage_of(alice: Membership, sales: int = 0) -> Iterator[Stage]:
     xero = books(sales)
     xero.tap.inner = Socket(xero.app)
     xero.app.sleep = xero.clock.sleep
-    line, sessions, ids = Line(xero.tap), Sessions(), Ids()
+    line, sessions, ids = Line(xero.tap), Observed(), Ids()
     addresses = ("XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL")
     with (
         override_settings(XERO_TRANSPORT=line, **dict.fromkeys(addresses, "http://xero.test")),

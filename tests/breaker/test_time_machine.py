@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from django.db import connections as databases
 from tests.breaker import time_machine as tm
-from tests.breaker.stage import Sessions
+from tests.breaker.stage import Observed
 from tests.breaker.time_machine import AUCKLAND, DAY, LONDON, NEW_YORK, SYDNEY, Machine, Watched
 
 from justpayme.accounts.models import Business
@@ -51,7 +51,7 @@ def build(settings: Any, business: Business, monkeypatch: pytest.MonkeyPatch) ->
         machine.settle(business, two_way=two_way)
         return machine
 
-    sessions = Sessions()
+    sessions = Observed()
     monkeypatch.setattr(databases, "create_connection", sessions.create)
     logging.disable()
     yield made
