@@ -25,9 +25,20 @@ def _name(file: Path) -> str:
     return ".".join(file.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports(module: str) -> Iterator[tuple[int, str]]:
+@cache
+def nodes(module: str) -> tuple[ast.AST, ...]:
+    """Everything in a module's tree."""
+    return tuple(ast.walk(trees()[module]))
+
+
+@cache
+def imports(module: str) -> tuple[tuple[int, str], ...]:
     """(line, module or module.name) of every import, also those inside functions."""
-    for node in ast.walk(trees()[module]):
+    return tuple(_imports(module))
+
+
+def _imports(module: str) -> Iterator[tuple[int, str]]:
+    for node in nodes(module):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -47,8 +58,13 @@ def ours(imported: str) -> str | None:
     return None
 
 
-def edges() -> Iterator[tuple[str, int, str]]:
+@cache
+def edges() -> tuple[tuple[str, int, str], ...]:
     """(importing module, line, imported module) among our own files."""
+    return tuple(_edges())
+
+
+def _edges() -> Iterator[tuple[str, int, str]]:
     for module in trees():
         for line, imported in imports(module):
             target = ours(imported)
@@ -62,6 +78,6 @@ def _is_package(module: str) -> bool:
 
 def functions(module: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     """Every function and method of a module."""
-    for node in ast.walk(trees()[module]):
+    for node in nodes(module):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield node

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 import pytest
 from tests.generated import ROOT
 from tests.house.floors import CORE, ROOMS, floor, is_tables
-from tests.house.source import STDLIB, edges, functions, imports, ours, trees
+from tests.house.source import STDLIB, edges, functions, imports, nodes, ours, trees
 
 LONGEST_FUNCTION = 60
 
@@ -129,7 +129,7 @@ def test_no_float_where_money_is() -> None:
         f"{module}:{node.lineno} {ast.unparse(node)}"
         for module in trees()
         if matches(module, MONEY) and ".migrations" not in module
-        for node in ast.walk(trees()[module])
+        for node in nodes(module)
         if (isinstance(node, ast.Name) and node.id == "float")
         or (isinstance(node, ast.Constant) and isinstance(node.value, float))
     ]
@@ -139,7 +139,7 @@ def test_no_float_where_money_is() -> None:
 def formatted_sql(module: str) -> list[tuple[int, str]]:
     """(line, what is formatted in) of every statement that is not a constant."""
     found = []
-    for node in ast.walk(trees()[module]):
+    for node in nodes(module):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
             continue
         if node.func.attr in {"execute", "executemany", "raw", "RawSQL", "copy"} and node.args:
@@ -169,7 +169,7 @@ def test_nothing_prints_but_commands() -> None:
         f"{module}:{node.lineno}"
         for module in trees()
         if not matches(module, PRINTERS)
-        for node in ast.walk(trees()[module])
+        for node in nodes(module)
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
     ]
     assert found == []
