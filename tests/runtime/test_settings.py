@@ -1,4 +1,8 @@
-"""What Django makes of the environment, each time in a process of its own."""
+"""What Django makes of the environment, each time in a process of its own.
+
+To load all of Django takes seconds and says nothing about an environment. So a right one is
+loaded and checked once, and each wrong one is read anew in a copy of that process.
+"""
 
 import json
 import os
@@ -18,7 +22,9 @@ PRODUCTION = {
 }
 
 
-def python(code: str, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+def python(
+    code: str, environment: dict[str, str], given: str = ""
+) -> "subprocess.CompletedProcess[str]":
     clean = {
         name: value
         for name, value in os.environ.items()
@@ -27,6 +33,7 @@ def python(code: str, environment: dict[str, str]) -> "subprocess.CompletedProce
     return subprocess.run(
         [sys.executable, "-c", code],
         env={**clean, "PYTHONPATH": str(SOURCE), **environment},
+        input=given,
         capture_output=True,
         text=True,
         check=False,
@@ -85,33 +92,80 @@ def test_a_database_elsewhere_is_used_with_its_options() -> None:
     assert "statement_timeout" in default["OPTIONS"]["options"]
 
 
-CHECK = """
+CHECKS = """
+import json, os, sys
 import django
-django.setup()
 from django.core.management import call_command
-call_command("check", deploy=True, fail_level="WARNING")
+
+def check():
+    call_command("check", deploy=True, fail_level="WARNING")
+
+def check_anew(change):
+    from django.conf import ENVIRONMENT_VARIABLE, Settings, settings
+    os.environ.update(change)
+    del sys.modules[os.environ[ENVIRONMENT_VARIABLE]]
+    settings._wrapped = Settings(os.environ[ENVIRONMENT_VARIABLE])
+    check()
+
+def in_a_copy(change):
+    sys.stdout.flush()
+    reading, writing = os.pipe()
+    if child := os.fork():
+        os.close(writing)
+        said = open(reading).read()
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
+    os.dup2(writing, 2)
+    sys.stderr = os.fdopen(2, "w")
+    try:
+        check_anew(change)
+    except BaseException as error:
+        sys.stderr.write(f"{error!r} {error}")
+        sys.stderr.flush()
+        os._exit(1)
+    os._exit(0)
+
+django.setup()
+check()
+print(json.dumps([in_a_copy(change) for change in json.loads(sys.stdin.read())]))
 """
 DJANGO = {"DJANGO_SETTINGS_MODULE": "justpayme.settings"}
+WRONG = {
+    "only this machine reaches": {"JUSTPAYME_BASE_URL": "http://localhost:8000"},
+    "XERO_CLIENT_ID is not set": {"XERO_CLIENT_ID": "", "XERO_CLIENT_SECRET": ""},
+    "DEBUG is on": {"JUSTPAYME_DEBUG": "1", "JUSTPAYME_BASE_URL": "http://localhost:8000"},
+    "whole path": {"JUSTPAYME_HOME": "relative"},
+}
+"""Words of the check -> what is wrong with the environment."""
 
 
-def test_a_production_configuration_passes_djangos_deployment_check() -> None:
-    done = python(CHECK, PRODUCTION | DJANGO)
-    assert done.returncode == 0, done.stderr
+@pytest.fixture(scope="module")
+def checked() -> "subprocess.CompletedProcess[str]":
+    """A right environment was checked, then the same one and every wrong one in a copy."""
+    return python(CHECKS, PRODUCTION | DJANGO, json.dumps([{}, *WRONG.values()]))
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"JUSTPAYME_BASE_URL": "http://localhost:8000"}, "only this machine reaches"),
-        ({"XERO_CLIENT_ID": "", "XERO_CLIENT_SECRET": ""}, "XERO_CLIENT_ID is not set"),
-        ({"JUSTPAYME_DEBUG": "1", "JUSTPAYME_BASE_URL": "http://localhost:8000"}, "DEBUG is on"),
-        ({"JUSTPAYME_HOME": "relative"}, "whole path"),
-    ],
-)
-def test_the_deployment_check_finds(change: dict[str, str], words: str) -> None:
-    done = python(CHECK, PRODUCTION | DJANGO | change)
-    assert done.returncode == 1
-    assert words in done.stderr
+def test_a_production_configuration_passes_djangos_deployment_check(
+    checked: "subprocess.CompletedProcess[str]",
+) -> None:
+    assert checked.returncode == 0, checked.stderr
+    code, said = found(checked)[0]
+    assert code == 0, said
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_the_deployment_check_finds(
+    checked: "subprocess.CompletedProcess[str]", words: str
+) -> None:
+    assert checked.returncode == 0, checked.stderr
+    code, said = found(checked)[1 + list(WRONG).index(words)]
+    assert code == 1
+    assert words in said
+
+
+def found(checked: "subprocess.CompletedProcess[str]") -> list[tuple[int, str]]:
+    """How each copy ended and what it said."""
+    copies: list[tuple[int, str]] = json.loads(checked.stdout.splitlines()[-1])
+    return copies
 
 
 def test_django_itself_refuses_to_work_without_a_secret_key() -> None:
