@@ -60,6 +60,13 @@ def made(checkout: Path, bare: Path) -> Path:
     return checkout
 
 
+@pytest.fixture
+def ready(checkout: Path, first: First) -> Path:
+    """A checkout whose environment was made by an earlier run."""
+    shutil.copytree(first[0] / ".venv", checkout / ".venv", symlinks=True)
+    return checkout
+
+
 def run(
     checkout: Path, *words: str, python: str = sys.executable, **extra: str
 ) -> "subprocess.CompletedProcess[str]":
@@ -87,11 +94,11 @@ def test_it_makes_the_environment_once_and_becomes_the_program(
     assert again.stderr == ""
 
 
-def test_it_renews_the_environment_when_the_lock_changes(made: Path) -> None:
-    run(made)
-    (made / "requirements.txt").write_text("# something else\n")
-    assert "installing requirements.txt" in run(made).stderr
-    assert run(made).stderr == ""
+def test_it_renews_the_environment_when_the_lock_changes(ready: Path) -> None:
+    assert run(ready).stderr == ""
+    (ready / "requirements.txt").write_text("# something else\n")
+    assert "installing requirements.txt" in run(ready).stderr
+    assert run(ready).stderr == ""
 
 
 def test_the_tests_add_their_own_lock(made: Path) -> None:
@@ -119,10 +126,10 @@ def test_two_at_once_make_one_environment(made: Path) -> None:
     assert sum("installing" in words[1] for words, _ in ends) == 1
 
 
-def test_an_environment_whose_python_is_gone_is_made_again(made: Path) -> None:
-    assert run(made).returncode == 0
-    (made / ".venv" / "bin" / "python").unlink()
-    assert run(made).returncode == 0
+def test_an_environment_whose_python_is_gone_is_made_again(ready: Path) -> None:
+    assert run(ready).stderr == ""
+    (ready / ".venv" / "bin" / "python").unlink()
+    assert run(ready).returncode == 0
 
 
 def test_a_package_without_its_hash_is_refused(made: Path) -> None:
