@@ -17,7 +17,7 @@ from typing import Any
 import httpx2
 from tests.breaker import checkers
 from tests.breaker.crash_points import Back, restart
-from tests.breaker.likeness import likeness
+from tests.breaker.likeness import Judged
 from tests.breaker.scenarios import Scenario
 from tests.breaker.stage import Stage
 
@@ -210,44 +210,37 @@ def survives(
     at: int,
     name: str,
     flavour: str,
-    judged: set[Any] | None = None,
+    judged: Judged | None = None,
 ) -> None:
-    """One case. Raises AssertionError naming it if anything is not as it must be.
-
-    `judged`: situations that earlier cases led to, of which it is known that all ends well.
-    """
+    """One case. Raises AssertionError naming it if anything is not as it must be."""
     back()
     fault = FAULTS[name]
     try:
         strike(stage, scenario, fault, at, LONG if flavour == "lasting" and fault.lasts else 1)
         if flavour == "replaced":
             restart(stage)
-        if judged is not None and _is_known(stage, fault, judged):
-            return
-        settles(stage, scenario, fault)
+        assert not _internal(), "an error nobody had thought of"
+        if judged is None or not judged.ends(stage, fault.lies):
+            settles(stage, scenario, fault, judged)
     except Exception as error:
         case = f"{scenario.name}, call {at}, {name} ({flavour})"
         raise AssertionError(f"{case}: {type(error).__name__}: {error}") from error
-
-
-def _is_known(stage: Stage, fault: Fault, judged: set[Any]) -> bool:
-    assert not _internal(), "an error nobody had thought of"
-    stage.notice()
-    situation = (fault.lies, likeness(stage))
-    known = situation in judged
-    judged.add(situation)
-    return known
 
 
 def _internal() -> bool:
     return Run.objects.filter(error_code="internal").exists()
 
 
-def settles(stage: Stage, scenario: Scenario, fault: Fault) -> None:
+def settles(stage: Stage, scenario: Scenario, fault: Fault, judged: Judged | None = None) -> None:
     """Until quiet, with everything that a person is asked to do; then all is as it must be."""
+
+    def known() -> bool:
+        return judged is not None and judged.ends(stage, fault.lies, "recovering")
+
     for _ in range(PRESSES):
         if pressed(stage, scenario):
-            stage.recover()
+            if not stage.recover(known):
+                return
             if not helps(stage):
                 break
     if fault.lies:

@@ -517,5 +517,7 @@ ALWAYS: tuple[Checker, ...] = (
     apart,
 )
 QUIET: tuple[Checker, ...] = (equal_books, sums, at_rest)
+CALLS: tuple[Checker, ...] = (keys, permitted, patient, one_refresh, one_run)
+"""Those that judge what was called, and when."""
 
-__all__ = ["ALWAYS", "QUIET", "Finding", "judge", "without_marker"]
+__all__ = ["ALWAYS", "CALLS", "QUIET", "Finding", "judge", "without_marker"]

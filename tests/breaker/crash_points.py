@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from django.db import OperationalError
 from django.db import connection as database
 from tests.breaker.checkers import judge
+from tests.breaker.likeness import likeness
 from tests.breaker.scenarios import Scenario
 from tests.breaker.stage import Points, Stage, stage_of
 from tests.sync.hands import Crash
@@ -79,27 +80,48 @@ def dies(
     back: Back,
     scenario: Scenario,
     at: int,
-    judged: set[int],
     later: tuple[Back, Points] | None = None,
-) -> bool:
-    """One try with a death at this point; False if the scenario has no such point.
+) -> None:
+    """One try with a death at this point. `later`: where to begin for a point that comes
+    `after_press`; until its end only such points."""
+    points = _die(stage, back, scenario, at, later)
+    _settles(stage, scenario, f"point {at} ({points.seen[-1][:200]})")
 
-    `judged`: states that earlier deaths left behind, whose recovery need not be judged again.
-    `later`: where to begin for a point that comes `after_press`; until its end only such points.
-    """
+
+def dies_alike(
+    stage: Stage,
+    back: Back,
+    scenario: Scenario,
+    at: int,
+    points: Points,
+    later: tuple[Back, Points],
+) -> None:
+    """A death at this point leaves the same behind as at the last point in the same state."""
+    last = max(n for n, state in enumerate(points.states, 1) if state == points.states[at - 1])
+    left = []
+    for point in (at, last):
+        _die(stage, back, scenario, point, later)
+        left.append(likeness(stage))
+    differ = [what for what in left[0] if left[0][what] != left[1][what]]
+    assert not differ, f"{scenario.name}: points {at} and {last} are not alike: {differ}"
+
+
+def _die(
+    stage: Stage,
+    back: Back,
+    scenario: Scenario,
+    at: int,
+    later: tuple[Back, Points] | None = None,
+) -> Points:
     points, act = Points(at), scenario.attack
     if later:
         back, done = later
         points.goes_on(done)
         act = scenario.attack if scenario.press_talks else scenario.work
     back()
-    died = through(stage, points, lambda: act(stage))
-    if died and points.state in judged:
-        return True
-    judged.add(points.state)
+    assert through(stage, points, lambda: act(stage)), f"{scenario.name} has no point {at}"
     restart(stage)
-    _settles(stage, scenario, f"point {at} ({points.seen[-1][:200]})")
-    return died
+    return points
 
 
 def dies_twice(stage: Stage, back: Back, scenario: Scenario, first: int, second: int) -> bool:

@@ -14,7 +14,7 @@ it stands for every schedule that is alike.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -23,7 +23,7 @@ from tests.breaker.interleave import Beside, Played, Step, Switches
 
 Names = frozenset[str]
 NOTHING: Names = frozenset()
-XERO, LOCKS = "calls to Xero", "advisory locks"
+XERO, LOCKS, COMMENTS = "calls to Xero", "advisory locks", "comments of tables"
 """Each is one object, as a table is."""
 
 
@@ -87,6 +87,14 @@ _LOCKING = re.compile(r" FOR (NO KEY UPDATE|UPDATE|KEY SHARE|SHARE)\b", re.IGNOR
 _ADVISORY = re.compile(
     r"SELECT (pg_(try_)?advisory_lock\(hashtextextended\(%s, 0\)\)|pg_advisory_unlock_all\(\))"
 )
+_EXCLUSIVE = re.compile(r"LOCK TABLE (\w+) IN SHARE ROW EXCLUSIVE MODE")
+_ID = re.compile(r"SELECT 'table ' \|\| '\w+'::regclass::oid")
+"""Only a restore changes it, and a restore conflicts with everything."""
+_COMMENT = re.compile(r"SELECT obj_description\('\w+'::regclass, 'pg_class'\)")
+_COMMENTING = re.compile(
+    r"DO \$\$ BEGIN EXECUTE format\('COMMENT ON TABLE (\w+) IS %L', "
+    r"'table ' \|\| '\w+'::regclass::oid\); END \$\$"
+)
 _ENDING = re.compile(r'UPDATE "sync_run" SET "state"')
 """The judges ask what came after it, committed or not: see `pairs`."""
 _SAVEPOINT = re.compile(r"(RELEASE )?SAVEPOINT ")
@@ -123,6 +131,8 @@ def of_text(text: str, *, atomic: bool) -> Touch:
         return Touch()
     if _ADVISORY.fullmatch(what):
         return Touch(holds=frozenset({LOCKS}))
+    if (touch := _of_whole_table(what, atomic=atomic)) is not None:
+        return touch
     named = frozenset(_tables()).intersection(_WORD.findall(what))
     verb = what.partition(" ")[0]
     if not named or _is_strange(what, named) or verb not in _VERBS:
@@ -140,6 +150,21 @@ def _is_strange(what: str, named: Names) -> bool:
     called = {word for word in _CALLED.findall(what) if not _HARMLESS.fullmatch(word)}
     tables = set(_TABLE.findall(what)) - _NO_TABLE - set(_WITH.findall(what))
     return not (called | tables) <= named
+
+
+def _of_whole_table(what: str, *, atomic: bool) -> Touch | None:
+    """Its lock, its id, its comment: how a restore is noticed (sync/restored.py)."""
+    if _ID.fullmatch(what):
+        return Touch()
+    if _COMMENT.fullmatch(what):
+        return Touch(reads=frozenset({COMMENTS}))
+    if found := _EXCLUSIVE.fullmatch(what):
+        return Touch(holds=frozenset(found.groups()))
+    if found := _COMMENTING.fullmatch(what):
+        said = frozenset({COMMENTS})
+        held = said.union(found.groups())
+        return Touch(holds=held, writes=said, shows=NOTHING if atomic else said)
+    return None
 
 
 def _of_write(what: str, named: Names, *, atomic: bool) -> Touch:
@@ -399,11 +424,21 @@ class Stories:
 
     def alike(self, once: Seen, number: int) -> Seen | None:
         """What was played and leads to the same as to switch once more, before this step."""
+        found = (story.told.get(like) for story, like in self._likes(once, number))
+        return next((seen for seen in found if seen), None)
+
+    def awaited(self, once: Seen, number: int) -> Hashable:
+        """The same for those that one play may stand for; None if one was played, or if nobody
+        can say. A play may still turn out to be another story."""
+        likes = list(self._likes(once, number))
+        told = any(like in story.told for story, like in likes)
+        return likes[0] if likes and not told else None
+
+    def _likes(self, once: Seen, number: int) -> Iterator[tuple[Story, Hashable]]:
+        """What it is like in each story that it may be."""
         if not once.is_clear:
-            return None
+            return
         done, going = once.done_before(number), 1 - once.played.steps[number].actor
         for story in self.known.values():
-            order = story.order_if(once, done, going)
-            if order is not None and (found := story.told.get(story.like(order))):
-                return found
-        return None
+            if (order := story.order_if(once, done, going)) is not None:
+                yield story, story.like(order)

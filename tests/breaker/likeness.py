@@ -1,7 +1,7 @@
 """Are two situations alike, as far as what comes next depends on them?
 
-Only then need what comes of them be judged once. Moments count by how far off they are; ids that
-are drawn anew each time, and words for people, do not count.
+Only then need what comes of them be judged once. Moments count by how many minutes they are off;
+ids that are drawn anew each time, and words for people, do not count.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection as database
+from tests.breaker.checkers import CALLS, judge
 from tests.breaker.stage import Stage
 
+from justpayme.sync.models import Connection
 from justpayme.sync.under_way import WATCH
 
-_OFF = "extract(epoch FROM {0} - %(now)s)"
+_OFF = "round(extract(epoch FROM {0} - %(now)s) / 60)"
 _COLUMNS = {
-    "sync_connection": "state, direction, failures, error_code, imported_at IS NULL,"
+    "sync_connection": "state, direction, failures, imported_at IS NULL,"
     " tokens_id IS NULL, {next_due_at}, {blocked_until},"
     " audited_at < %(now)s - interval '24 hours'",
     "sync_tokenset": "state, {expires_at}",
@@ -30,7 +32,7 @@ _COLUMNS = {
     " unclear",
     "sync_heard": "{waiting_since}, {taken_at}, invoices, many, contacts, words, taken",
     "sync_conflict": "bill_id, unit, ours, theirs, state",
-    "sync_run": "kind, state, error_code",
+    "sync_run": "kind, state, id = (SELECT max(id) FROM sync_run)",
     "bills_client": "name, email",
     "bills_bill": "number, reference, status, issued_on, due_on, paid, outstanding,"
     " credited, total",
@@ -51,37 +53,63 @@ def _query() -> str:
         f" ORDER BY ROW({columns.format_map(_Offsets())})::text), '')) FROM {table}"
         for table, columns in _COLUMNS.items()
     )
-    return " UNION ALL ".join(f"({part})" for part in parts)
+    return "SELECT " + ", ".join(f"({part})" for part in parts)
 
 
 _QUERY = _query()
 
 
-def likeness(stage: Stage) -> tuple[Any, ...]:
+def likeness(stage: Stage) -> dict[str, Any]:
     """What makes a situation what it is: our rows, what our process knows, Xero's books."""
     with database.cursor() as cursor:
         cursor.execute(_QUERY, {"now": stage.now})
-        rows = tuple(row[0] for row in cursor.fetchall())
+        row = cursor.fetchone() or ()
     at = stage.xero.clock.monotonic()
     watched = sorted((s.attempts, s.first and at - s.first, at - s.last) for s in _watched())
-    return rows, tuple(watched), *_xero(stage)
+    ours = dict(zip(_COLUMNS, row, strict=True))
+    return ours | {"watched": tuple(watched)} | _xero(stage)
 
 
 def _watched() -> list[Any]:
     return list(WATCH._seen.values())
 
 
-def _xero(stage: Stage) -> tuple[Any, ...]:
+def _xero(stage: Stage) -> dict[str, Any]:
     app, now = stage.xero.app, stage.now
     ledger = stage.xero.ledger()
-    return (
-        tuple(sorted((i.id, i.status, i.reference, i.amount_paid) for i in stage.xero.sales())),
-        tuple(sorted((p.invoice_id, p.amount, p.status) for p in ledger.payments.rows.values())),
-        tuple(sorted(_off(late.due, now) for late in app.late.all() if not late.status)),
-        (len(app.store.answers), len(app.store.connections), len(app.identity._expired)),
-        len(app.store.refresh_tokens),
-    )
+    return {
+        "invoices": tuple(
+            sorted((i.id, i.status, i.reference, i.amount_paid) for i in stage.xero.sales())
+        ),
+        "payments": tuple(
+            sorted((p.invoice_id, p.amount, p.status) for p in ledger.payments.rows.values())
+        ),
+        "late": tuple(sorted(_off(late.due, now) for late in app.late.all() if not late.status)),
+        "answers": len(app.store.answers),
+        "connections": len(app.store.connections),
+        "expired": len(app.identity._expired),
+        "refresh tokens": len(app.store.refresh_tokens),
+    }
 
 
 def _off(moment: datetime, now: datetime) -> float:
     return (moment - now).total_seconds()
+
+
+class Judged:
+    """Situations that earlier cases came through, of which it is known what comes of them."""
+
+    def __init__(self) -> None:
+        self._known: set[Any] = set()
+
+    def ends(self, stage: Stage, *going_on: Any) -> bool:
+        """Need what comes now not be judged again? `going_on`: what is being done, by whom.
+        AssertionError if anything was wrong on the way here."""
+        stage.notice()
+        situation = (going_on, tuple(likeness(stage).values()))
+        known = situation in self._known
+        self._known.add(situation)
+        if known:
+            found = judge(stage.xero, list(Connection.objects.all()), CALLS)
+            assert not found, [str(finding) for finding in found]
+        return known

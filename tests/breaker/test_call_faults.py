@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Any
 from unittest import mock
 
 import pytest
 from tests.breaker import call_faults
 from tests.breaker.call_faults import FAULTS
+from tests.breaker.likeness import Judged
 from tests.breaker.scenarios import SCENARIOS
 from tests.breaker.stage import stage_of
 
@@ -64,7 +64,7 @@ def test_any_fault_of_any_call(owner: Membership, cases: Cases, name: str, part:
         call_faults.begin(stage, scenario)
         with stage.marked() as back:
             calls = call_faults.calls_of(stage, back, scenario)
-            failed, judged = [], None if FULL else set[Any]()
+            failed, judged = [], None if FULL else Judged()
             for at, fault, flavour in list(chosen(name, calls))[part::PARTS]:
                 try:
                     call_faults.survives(stage, back, scenario, at, fault, flavour, judged)

@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 from tests.breaker import crash_points
 from tests.breaker.scenarios import SCENARIOS
-from tests.breaker.stage import WIRE
+from tests.breaker.stage import WIRE, Points
 
 from justpayme.accounts.models import Membership, User
 from justpayme.sync import apply, jobs
@@ -24,8 +24,8 @@ pytestmark = [
 ]
 FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 Cases = Callable[[int], None]
-STEPS = {"batch of 50": 97}
-"""Of so many points the everyday run takes one; the full run takes each."""
+COMPARED = 60
+"""Of so many points one is compared with the death that stands for it."""
 
 FORTY = 40
 EVERY = 193
@@ -41,30 +41,32 @@ def owner(alice: User) -> Membership:
     return Membership.objects.get(user=alice)
 
 
-@pytest.mark.parametrize("part", [0, 1])
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_a_death_at_any_point(owner: Membership, cases: Cases, name: str, part: int) -> None:
-    """F1; I-1, I-7, I-13 to I-20, I-33 to I-38 and I-51, at every single point."""
-    scenario, judged = SCENARIOS[name], set[int]()
+def test_a_death_at_any_point(owner: Membership, cases: Cases, name: str) -> None:
+    """F1; I-1, I-7, I-13 to I-20, I-33 to I-38 and I-51, at every single point. Every day one
+    death stands for all in its state; the full run dies at each point."""
+    scenario = SCENARIOS[name]
     with arranged(owner, scenario) as (stage, back):
-        half = len(crash_points.count_points(stage, back, scenario).seen) // 2
-        step = 1 if FULL else STEPS.get(name, 1)
-        at, last = (1, half) if part == 0 else (half + 1, 10**6)
-
-        def die_until(end: int, *later: Any) -> None:
-            nonlocal at
-            while at <= end and crash_points.dies(
-                stage, back, scenario, at, set() if FULL else judged, *later
-            ):
-                cases(1)
-                at += step
-
-        with crash_points.after_press(stage, back, scenario) as (_, points):
-            press = len(points.seen)
-        die_until(min(press, last))
+        points = crash_points.count_points(stage, back, scenario)
+        every = range(1, len(points.seen) + 1) if FULL else _last_ones(points, name)
+        with crash_points.after_press(stage, back, scenario) as (_, done):
+            press = len(done.seen)
+        for at in every:
+            if at <= press:
+                crash_points.dies(stage, back, scenario, at)
         with crash_points.after_press(stage, back, scenario) as later:
-            die_until(last, later)
-    assert at > half // 2
+            for at in every:
+                if at > press:
+                    crash_points.dies(stage, back, scenario, at, later)
+            for at in () if FULL else range(press + 1, len(points.seen), COMPARED):
+                crash_points.dies_alike(stage, back, scenario, at, points, later)
+                cases(1)
+        for at in every:
+            cases(1 if FULL else points.states.count(points.states[at - 1]))
+
+
+def _last_ones(points: Points, name: str) -> list[int]:
+    return points.one_of_each()[:: LARGE.get(name, 1)]
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -105,7 +107,7 @@ def test_a_dead_run_that_nobody_takes_up_is_caught(owner: Membership, cases: Cas
             mock.patch.object(jobs, "recover_dead_runs"),
             pytest.raises(AssertionError, match="never quiet"),
         ):
-            crash_points.dies(stage, back, scenario, asked, set())
+            crash_points.dies(stage, back, scenario, asked)
     cases(1)
 
 
@@ -113,7 +115,7 @@ def test_rows_that_are_written_after_their_cursor_are_caught(
     owner: Membership, cases: Cases
 ) -> None:
     """The machine can fail: a cursor that is committed before its rows loses them (I-7)."""
-    scenario, judged = SCENARIOS["increment"], set[int]()
+    scenario = SCENARIOS["increment"]
     real = apply.apply_invoices
 
     def planted(run: Run, *args: Any, **named: Any) -> Any:
@@ -126,8 +128,8 @@ def test_rows_that_are_written_after_their_cursor_are_caught(
     ):
 
         def everywhere() -> None:
-            for at in range(1, len(crash_points.count_points(stage, back, scenario).seen)):
-                crash_points.dies(stage, back, scenario, at, judged)
+            for at in crash_points.count_points(stage, back, scenario).one_of_each():
+                crash_points.dies(stage, back, scenario, at)
 
         with pytest.raises(AssertionError, match="I-2"):
             everywhere()

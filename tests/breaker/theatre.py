@@ -107,7 +107,8 @@ class Theatre:
         for first in (0, 1) if self.pair.fair else (0,):
             played = self.try_out(Switches(first))
             yield Switches(first), played
-            for number in _free(played)[part::parts]:
+            free = _free(played)
+            for number in free[len(free) * part // parts : len(free) * (part + 1) // parts]:
                 plan = Switches(first, frozenset({number}))
                 yield plan, self.try_out(plan)
 
