@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.db import connections, transaction
-from django.test import Client as Browser
-from tests.security.world import World, build
+from tests.security.world import World, build, fresh
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +25,4 @@ def built(django_db_setup: None, django_db_blocker: Any) -> Iterator[World]:
 def world(built: World, db: None) -> World:
     """Two businesses full of hostile text, with everybody signed in; whatever a test does to
     them is taken back."""
-    return replace(built, browsers={name: _copy(b) for name, b in built.browsers.items()})
-
-
-def _copy(browser: Browser) -> Browser:
-    """The same person in a browser of her own: signing out must not reach the next test."""
-    fresh = Browser(raise_request_exception=False)
-    fresh.cookies = copy.deepcopy(browser.cookies)
-    return fresh
+    return replace(built, browsers={name: fresh(b) for name, b in built.browsers.items()})

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import transaction
 from django.test import Client as Browser
 from tests.security.calls import path_of, send
 from tests.security.routes import ROWS
-from tests.security.world import EVIL, World, fingerprint, linked_bill
+from tests.security.world import EVIL, World, fingerprint, fresh, linked_bill
 
 PAGES = [route for route in ROWS if not route.startswith("api/v1/") or route == "api/v1/docs"]
 READABLE = [route for route, row in ROWS.items() if "GET" in row.methods]
@@ -55,22 +58,51 @@ def seen_in(answer: Any) -> Seen:
     return seen
 
 
-def read(world: World, route: str, who: str = "alice") -> Any:
-    return send(world, who, "GET", route, path_of(route, world, "own"))
+@dataclass(frozen=True)
+class Reading:
+    """An answer, and every row after it was given."""
+
+    answer: Any
+    rows: dict[str, str]
 
 
-def test_reading_every_address_changes_nothing(world: World) -> None:
+Read = Callable[[str, str], Reading]
+
+
+@pytest.fixture(scope="module")
+def readings() -> dict[tuple[str, str], Reading]:
+    """What was read so far: several tests judge the same answers."""
+    return {}
+
+
+@pytest.fixture
+def read(world: World, readings: dict[tuple[str, str], Reading]) -> Read:
+    """`read(route, who)`: read once in this file, in a browser of its own, and taken back."""
+
+    def reading(route: str, who: str) -> Reading:
+        if (route, who) not in readings:
+            alone = replace(world, browsers={who: fresh(world.browsers[who])})
+            with transaction.atomic():
+                answer = send(alone, who, "GET", route, path_of(route, world, "own"))
+                readings[route, who] = Reading(answer, fingerprint())
+                transaction.set_rollback(True)
+        return readings[route, who]
+
+    return reading
+
+
+def test_reading_every_address_changes_nothing(world: World, read: Read) -> None:
     before = fingerprint()
     for route in READABLE:
         for who in ("alice", "vera", "anonymous"):
-            answer = read(world, route, who)
-            assert answer.status_code < 500, (route, who)
-            assert fingerprint() == before, (route, who)
+            seen = read(route, who)
+            assert seen.answer.status_code < 500, (route, who)
+            assert seen.rows == before, (route, who)
 
 
 @pytest.mark.parametrize("route", [r for r in READABLE if r in PAGES and r not in PROBES])
-def test_hostile_text_stays_text_on_every_page(world: World, route: str) -> None:
-    answer = read(world, route)
+def test_hostile_text_stays_text_on_every_page(read: Read, route: str) -> None:
+    answer = read(route, "alice").answer
     if answer.status_code == 200 and "html" in answer["Content-Type"]:
         assert seen_in(answer).dangers == []
 
@@ -100,9 +132,9 @@ def test_hostile_text_in_a_search_comes_back_as_text(world: World, path: str) ->
 
 
 @pytest.mark.parametrize("route", READABLE)
-def test_every_answer_carries_the_headers(world: World, route: str) -> None:
+def test_every_answer_carries_the_headers(read: Read, route: str) -> None:
     for who in ("alice", "anonymous"):
-        answer = read(world, route, who)
+        answer = read(route, who).answer
         check_headers(answer, route)
         if route not in PROBES and route != "api/v1/openapi.json":
             assert "no-store" in answer["Cache-Control"], route

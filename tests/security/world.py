@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -94,6 +95,13 @@ def _browser(user: User) -> Browser:
     browser.force_login(user)
     browser.get("/account/email/")  # its first visit writes the address into the library's table
     return browser
+
+
+def fresh(browser: Browser) -> Browser:
+    """The same person in a browser of her own: signing out must not reach another test."""
+    own = Browser(raise_request_exception=False)
+    own.cookies = copy.deepcopy(browser.cookies)
+    return own
 
 
 def _caller(user: User) -> Caller:
