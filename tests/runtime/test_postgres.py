@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -37,12 +38,18 @@ def open_folder(path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def home() -> Iterator[Path]:
+@contextmanager
+def hostile_home() -> Iterator[Path]:
     """An empty home with a hostile name; pytest's own folders are closed to uid 65534."""
     with tempfile.TemporaryDirectory(prefix="jpm") as base:
         Path(base).chmod(0o755)
         yield open_folder(Path(base) / "ho'me \u0141 %s")
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with hostile_home() as home:
+        yield home
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +66,24 @@ def made() -> Iterator[Path]:
 
 @pytest.fixture
 def lived_in(home: Path, made: Path) -> Path:
-    """A home with the data of an earlier start; owners and rights are as that start left them."""
+    """A home with the data of an earlier start."""
+    return move_in(made, home)
+
+
+def move_in(made: Path, home: Path) -> Path:
+    """Copy a home; owners and rights are as the start that made it left them."""
     subprocess.run(["/bin/cp", "-a", f"{made}/.", home], check=True)
     return home
+
+
+@pytest.fixture(scope="module")
+def shared(made: Path) -> Iterator[Server]:
+    """One server for the tests that leave it as it is."""
+    with hostile_home() as home:
+        server = Server(move_in(made, home), BINARIES, durable=False)
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.fixture
@@ -78,14 +100,14 @@ def one(url: str, query: str) -> object:
         return row[0] if row else None
 
 
-def test_it_listens_only_on_a_socket_in_a_private_folder(server: Server) -> None:
-    assert one(server.url, "SHOW listen_addresses") == ""
-    assert stat.S_IMODE(server.places.socket.stat().st_mode) == 0o700
-    assert stat.S_IMODE(server.places.data.stat().st_mode) == 0o700
+def test_it_listens_only_on_a_socket_in_a_private_folder(shared: Server) -> None:
+    assert one(shared.url, "SHOW listen_addresses") == ""
+    assert stat.S_IMODE(shared.places.socket.stat().st_mode) == 0o700
+    assert stat.S_IMODE(shared.places.data.stat().st_mode) == 0o700
 
 
-def test_text_is_sorted_and_lowered_as_unicode(server: Server) -> None:
-    assert one(server.url, "SELECT lower('ŁÓDŹ ÄÉ')") == "łódź äé"
+def test_text_is_sorted_and_lowered_as_unicode(shared: Server) -> None:
+    assert one(shared.url, "SELECT lower('ŁÓDŹ ÄÉ')") == "łódź äé"
 
 
 def test_data_survive_kill_9_of_the_server(lived_in: Path) -> None:
@@ -148,20 +170,20 @@ def test_lock_files_of_a_server_that_is_gone_do_not_stop_the_next(server: Server
     assert answers(server.url)
 
 
-def test_two_homes_run_side_by_side(server: Server, home: Path) -> None:
-    second = Server(open_folder(home.with_name("second")), BINARIES, durable=False)
+def test_two_homes_run_side_by_side(shared: Server, lived_in: Path) -> None:
+    second = Server(lived_in, BINARIES, durable=False)
     second.start()
     try:
-        assert one(server.url, "SHOW data_directory") != one(second.url, "SHOW data_directory")
+        assert one(shared.url, "SHOW data_directory") != one(second.url, "SHOW data_directory")
     finally:
         second.stop()
 
 
-def test_a_second_owner_of_one_home_is_refused(server: Server, home: Path) -> None:
-    second = Server(home, BINARIES, durable=False, patience=0.1)
+def test_a_second_owner_of_one_home_is_refused(shared: Server) -> None:
+    second = Server(shared.home, BINARIES, durable=False, patience=0.1)
     with pytest.raises(AlreadyRunning, match="in use"):
         second.start()
-    assert answers(server.url)
+    assert answers(shared.url)
 
 
 def test_stopping_leaves_no_process_and_no_socket(server: Server) -> None:
