@@ -88,14 +88,15 @@ _ADVISORY = re.compile(
     r"SELECT (pg_(try_)?advisory_lock\(hashtextextended\(%s, 0\)\)|pg_advisory_unlock_all\(\))"
 )
 _EXCLUSIVE = re.compile(r"LOCK TABLE (\w+) IN SHARE ROW EXCLUSIVE MODE")
-_ID = re.compile(r"SELECT 'table ' \|\| '\w+'::regclass::oid")
-"""Only a restore changes it, and a restore conflicts with everything."""
-_COMMENT = re.compile(r"SELECT obj_description\('\w+'::regclass, 'pg_class'\)")
+_COMMENT = re.compile(
+    r"SELECT obj_description\('\w+'::regclass, 'pg_class'\), 'table ' \|\| '\w+'::regclass::oid"
+)
+"""Only a restore changes the id, and a restore conflicts with everything."""
 _COMMENTING = re.compile(
     r"DO \$\$ BEGIN EXECUTE format\('COMMENT ON TABLE (\w+) IS %L', "
     r"'table ' \|\| '\w+'::regclass::oid\); END \$\$"
 )
-_ENDING = re.compile(r'UPDATE "sync_run" SET "state"')
+_ENDING = re.compile("UPDATE sync_run SET state")
 """The judges ask what came after it, committed or not: see `pairs`."""
 _SAVEPOINT = re.compile(r"(RELEASE )?SAVEPOINT ")
 _NAME_OF_SAVEPOINT = re.compile(r'"s\d+_x\d+"')
@@ -154,8 +155,6 @@ def _is_strange(what: str, named: Names) -> bool:
 
 def _of_whole_table(what: str, *, atomic: bool) -> Touch | None:
     """Its lock, its id, its comment: how a restore is noticed (sync/restored.py)."""
-    if _ID.fullmatch(what):
-        return Touch()
     if _COMMENT.fullmatch(what):
         return Touch(reads=frozenset({COMMENTS}))
     if found := _EXCLUSIVE.fullmatch(what):

@@ -251,7 +251,7 @@ def _push_and_one_way(scene: Scene) -> tuple[Work, Work]:
 
 
 _MAY_CALL = re.compile('FROM ("sync_run" INNER|sync_run AS run) JOIN "?sync_connection')
-_MAY_WRITE = re.compile('FROM "sync_connection" WHERE ."sync_connection"."direction"')
+_MAY_WRITE = re.compile("FROM sync_connection WHERE id = %s AND state = %s AND direction")
 """How a worker looks whether it may: among the last statements before each call."""
 
 
@@ -387,7 +387,7 @@ def _zombie_and_replacement(scene: Scene) -> tuple[Work, Work]:
 def _replaced_for_good(scene: Scene, played: Played) -> list[str]:
     """I-42: once its run is abandoned, the paused worker neither calls nor records anything."""
     found = no_errors(played)
-    end = first(played, 1, 'UPDATE "sync_run" SET "state"')
+    end = first(played, 1, "UPDATE sync_run SET state")
     if end is not None and _had_begun(played, end):
         found += late_calls(played, end, _MAY_CALL, reads=True)
     return found + in_order(scene)

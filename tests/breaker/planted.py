@@ -643,7 +643,7 @@ SENDING = (
     Planted(
         "asked when it began",
         "justpayme.sync.calls:_may_write",
-        "if not two_way.exists():",
+        "if plain.one(_MAY_WRITE, *two_way) is None:",
         "if run.connection.direction != Connection.Direction.TWO:",
         "Whether the organisation is bidirectional is read once, when the run starts.",
         "Changes go on leaving after the switch to one-directional.",
@@ -670,7 +670,7 @@ SENDING = (
         "A disconnect leaves what waited to be sent as it is.",
         "Connected again a year later, old changes leave for Xero.",
         "I-38",
-        f"{DEATH}[disconnect-0]",
+        f"{DEATH}[disconnect]",
     ),
     Planted(
         "the backup's payments",
@@ -703,7 +703,7 @@ TAKING = (
         "Payments are written only where lines changed too.",
         "A bill says that it is paid and shows no payment.",
         "I-1",
-        f"{DEATH}[increment-0]",
+        f"{DEATH}[increment]",
     ),
     Planted(
         "the cursor first",
@@ -757,7 +757,7 @@ TAKING = (
         "The audit does not read the invoices again.",
         "A change that Xero does not stamp stays away for ever.",
         "I-5",
-        f"{DEATH}[audit-0]",
+        f"{DEATH}[audit]",
     ),
     Planted(
         "no credits in the audit",
@@ -777,7 +777,7 @@ TAKING = (
         "Contacts that were merged in Xero stay two clients here.",
         "What a client owes is split over two names.",
         "I-4",
-        f"{DEATH}[contact merge-0]",
+        f"{DEATH}[contact merge]",
     ),
     Planted(
         "payments passed too early",
@@ -887,7 +887,7 @@ DOORS = (
         "A new pair is used and never stored.",
         "Half an hour later the connection is lost.",
         "I-34",
-        f"{DEATH}[token refresh-0]",
+        f"{DEATH}[token refresh]",
     ),
     Planted(
         "words that came meanwhile",
@@ -897,7 +897,7 @@ DOORS = (
         "A look at what Xero told us forgets what it told us meanwhile.",
         "A change waits for the schedule, though Xero told of it.",
         "I-45",
-        f"{PAIRS}[webhook and schedule]",
+        f"{PAIRS}[webhook and schedule-0]",
     ),
     Planted(
         "everybody hears",
@@ -948,7 +948,7 @@ DOORS = (
         "A form is saved although the bill changed since it was opened.",
         "What a colleague or Xero changed meanwhile is set back.",
         "I-27",
-        f"{PAIRS}[pull and edit]",
+        f"{PAIRS}[pull and edit-0]",
         after=25,
     ),
 )

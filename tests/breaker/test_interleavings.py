@@ -227,12 +227,9 @@ _LINE = 'INSERT INTO "bills_line" ("bill_id") VALUES (%s)'
 _CALL = "GET /api.xro/2.0/Invoices"
 _OTHER = 'SELECT "sync_cursor"."id" FROM "sync_cursor"'
 _EXCLUSIVE = "LOCK TABLE bills_bill IN SHARE ROW EXCLUSIVE MODE"
-_ID = "SELECT 'table ' || 'bills_bill'::regclass::oid"
-_COMMENT = "SELECT obj_description('bills_bill'::regclass, 'pg_class')"
-_COMMENTING = (
-    "DO $$ BEGIN EXECUTE format('COMMENT ON TABLE bills_bill IS %L', "
-    "'table ' || 'bills_bill'::regclass::oid); END $$"
-)
+_ID = "'table ' || 'bills_bill'::regclass::oid"
+_COMMENT = f"SELECT obj_description('bills_bill'::regclass, 'pg_class'), {_ID}"
+_COMMENTING = f"DO $$ BEGIN EXECUTE format('COMMENT ON TABLE bills_bill IS %L', {_ID}); END $$"
 
 
 @pytest.mark.parametrize(
@@ -260,9 +257,9 @@ _COMMENTING = (
         (_COMMENTING, _COMMENTING, True),
         (_COMMENTING, _COMMENT, False),  # nobody sees it before its COMMIT
         (_COMMENTING, f"{_COMMENT}; SELECT 1", True),
-        (_COMMENT, _ID, False),
+        (_COMMENT, _WRITE, False),
         (_COMMENT, "SELECT obj_description(1, 'pg_class')", True),
-        (_ID, "SELECT snapshot_backup.back()", True),
+        (_COMMENT, "SELECT snapshot_backup.back()", True),
         (_OTHER, "SELECT unnest(procrastinate_defer_jobs_v1(%s))", True),
     ],
 )

@@ -76,13 +76,12 @@ WHERE run.id = %s AND run.state = %s AND connection.state = %s
 
 def _may_write(run: Run) -> None:
     """Nothing that changes Xero leaves in one-directional sync, whoever asks for it (I-36)."""
-    two_way = Connection.objects.filter(
-        pk=run.connection_id,
-        state=Connection.State.LIVE,
-        direction=Connection.Direction.TWO,
-    )
-    if not two_way.exists():
+    two_way = run.connection_id, Connection.State.LIVE, Connection.Direction.TWO
+    if plain.one(_MAY_WRITE, *two_way) is None:
         raise Problem("read_only", "the organisation is not bidirectional any more")
+
+
+_MAY_WRITE = "SELECT 1 FROM sync_connection WHERE id = %s AND state = %s AND direction = %s"
 
 
 def _is_live(connection: Connection) -> None:
@@ -125,9 +124,10 @@ def _recent_calls(connection: Connection, clock: Clock) -> limits.Window:
     now, here = clock.now(), clock.monotonic()
     since = now - timedelta(seconds=limits.WINDOW * 2)
     times: list[float] = []
-    for minute, calls in Meter.objects.filter(
-        tenant_id=connection.tenant_id, minute__gte=since
-    ).values_list("minute", "calls"):
+    for minute, calls in plain.rows(_RECENT, connection.tenant_id, since):
         end = min(minute + timedelta(minutes=1), now)
         times += [here - (now - end).total_seconds()] * calls
     return limits.Window(tuple(sorted(times)))
+
+
+_RECENT = "SELECT minute, calls FROM sync_meter WHERE tenant_id = %s AND minute >= %s"

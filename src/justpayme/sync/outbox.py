@@ -20,11 +20,11 @@ from django.db.models import Q, QuerySet
 
 from justpayme.accounts.models import User
 from justpayme.bills.models import Bill, Client
+from justpayme.core import names
 from justpayme.core.bill import PaidFields
-from justpayme.core.names import plain
 from justpayme.core.outbox import marker_of, tagged
 from justpayme.core.settle import Pending
-from justpayme.sync import doorbell
+from justpayme.sync import doorbell, plain
 from justpayme.sync.models import (
     IN_FLIGHT,
     NOT_LEFT,
@@ -177,7 +177,7 @@ def propose(item: OutboxItem) -> str:
 
 def contacts_like(connection: Connection, client: Client) -> list[dict[str, Any]]:
     """Contacts that no client is linked to, with this client's name or e-mail address."""
-    like = Q(data__plain_name=plain(client.name))
+    like = Q(data__plain_name=names.plain(client.name))
     if client.email:
         like |= Q(data__email__iexact=client.email)
     rows = Record.objects.filter(like, connection=connection, kind=Record.Kind.CONTACT)
@@ -317,12 +317,13 @@ _TO_SEE = ("kind", "state", "bill_id", "client_id", "not_before", "remote_id", "
 
 def has_work(connection: Connection, now: datetime) -> bool:
     """Is there anything to send, or to look for, now?"""
-    under_way = OutboxItem.objects.filter(
-        Q(not_before__isnull=True) | Q(not_before__lte=now),
-        connection=connection,
-        state__in=IN_FLIGHT,
-    )
-    return under_way.exists() or (connection.is_two_way and bool(due(connection, now)))
+    under_way = plain.one(_UNDER_WAY, connection.pk, list(IN_FLIGHT), now)
+    return under_way is not None or (connection.is_two_way and bool(due(connection, now)))
+
+
+_UNDER_WAY = """SELECT 1 FROM sync_outboxitem
+WHERE connection_id = %s AND state = ANY(%s) AND (not_before IS NULL OR not_before <= %s) LIMIT 1
+"""
 
 
 def end(item: OutboxItem, state: str, code: str, now: datetime, text: str = "") -> None:

@@ -30,7 +30,7 @@ from justpayme.core.errors import Problem
 from justpayme.sync import apply, plain
 from justpayme.sync.apply import Incoming
 from justpayme.sync.bulk import LinkRow
-from justpayme.sync.models import Connection, Cursor, Heard, Record, Run
+from justpayme.sync.models import Connection, Heard, Record, Run
 from justpayme.sync.records import Said, replace_all
 from justpayme.sync.slicing import Fetch, next_page
 from justpayme.xero import wire
@@ -330,8 +330,11 @@ def _is_newer(found: Key, held: datetime | None) -> bool:
 
 def load(connection: Connection) -> dict[str, cursors.Position]:
     """How far each endpoint of an organisation has been read."""
-    rows = Cursor.objects.filter(connection=connection)
-    return {row.endpoint: cursors.from_plain(row.state) for row in rows}
+    rows = plain.rows(_CURSORS, connection.pk)
+    return {endpoint: cursors.from_plain(msgspec.json.decode(state)) for endpoint, state in rows}
+
+
+_CURSORS = "SELECT endpoint, state FROM sync_cursor WHERE connection_id = %s"
 
 
 def keep_organisation(connection: Connection, found: OrganisationFields) -> None:

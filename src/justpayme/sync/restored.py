@@ -25,6 +25,7 @@ import structlog
 from django.db import connection as database
 from django.db import transaction
 
+from justpayme.sync import plain
 from justpayme.sync.models import OutboxItem, Shipment
 from justpayme.sync.outbox import Kind, State
 
@@ -37,13 +38,14 @@ when a person says so again, and is looked for in its invoice first."""
 
 def notice(now: datetime) -> int:
     """Compare; how many payments are searched for because of it."""
-    if _said() == _is():
+    said, is_now = _tables()
+    if said == is_now:
         return 0
     with transaction.atomic():
         with database.cursor() as cursor:
             cursor.execute("LOCK TABLE sync_outboxitem IN SHARE ROW EXCLUSIVE MODE")
-        said = _said()
-        if said == _is():
+        said, is_now = _tables()
+        if said == is_now:
             return 0  # somebody else has noticed meanwhile
         return _remember() if said is None else mark(now)
 
@@ -80,16 +82,14 @@ def _as_sent(items: Iterable[OutboxItem], now: datetime) -> int:
     return marked
 
 
-def _said() -> str | None:
-    with database.cursor() as cursor:
-        cursor.execute("SELECT obj_description('sync_outboxitem'::regclass, 'pg_class')")
-        return str(row[0]) if (row := cursor.fetchone()) and row[0] else None
+def _tables() -> tuple[str | None, str]:
+    """Which table the outbox was, by its comment, and which it is."""
+    said, is_now = plain.one(_WHICH) or (None, "")
+    return said, is_now
 
 
-def _is() -> str:
-    with database.cursor() as cursor:
-        cursor.execute("SELECT 'table ' || 'sync_outboxitem'::regclass::oid")
-        return str(cursor.fetchone()[0])
+_WHICH = """SELECT obj_description('sync_outboxitem'::regclass, 'pg_class'),
+'table ' || 'sync_outboxitem'::regclass::oid"""
 
 
 def _remember() -> int:

@@ -26,7 +26,7 @@ from django.db.models import F, Min
 from justpayme.accounts.models import User
 from justpayme.core import schedule
 from justpayme.core.errors import Next, Problem
-from justpayme.sync import calls, lost, outbox, webhooks
+from justpayme.sync import calls, lost, outbox, plain, webhooks
 from justpayme.sync.models import Connection, Run
 from justpayme.sync.pull import Pull
 from justpayme.sync.push import Push
@@ -126,7 +126,7 @@ def _start(
             return None  # another run has read it meanwhile
         if kind not in PARTS:
             # None while it runs: the tick leaves it alone, and a "Sync now" pressed shows.
-            Connection.objects.filter(pk=connection.pk).update(next_due_at=None)
+            plain.do("UPDATE sync_connection SET next_due_at = NULL WHERE id = %s", connection.pk)
         run = Run.objects.create(
             connection=connection,
             kind=kind,
@@ -156,8 +156,12 @@ def _kind(connection: Connection, cause: Run.Cause, now: datetime) -> Run.Kind:
 
 def abandon(connection_id: int, now: datetime) -> int:
     """Runs that still say *running* although nobody holds the lock: their worker is gone."""
-    left = Run.objects.filter(connection=connection_id, state=Run.State.RUNNING)
-    return left.update(state=Run.State.ABANDONED, ended_at=now, error_code="stopped")
+    states = Run.State.ABANDONED, now, "stopped", connection_id, Run.State.RUNNING
+    return plain.do(_ABANDON, *states)
+
+
+_ABANDON = """UPDATE sync_run SET state = %s, ended_at = %s, error_code = %s
+WHERE connection_id = %s AND state = %s"""
 
 
 def _carry_out(
@@ -199,12 +203,11 @@ def _look_closer(run: Run, problem: Problem, clock: Clock) -> Problem:
 def _end(run: Run, problem: Problem | None, seen_again: int, clock: Clock) -> None:
     """Close the run's row and schedule what comes next, in one transaction."""
     now = clock.now()
-    counts = {"read": F("read") + seen_again, "unchanged": F("unchanged") + seen_again}
     with transaction.atomic():
         locked = Connection.objects.select_for_update().only(*_DECIDING)
         connection = locked.get(pk=run.connection_id)
-        ended = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
-        if not ended.update(**_outcome(problem, now), **counts):
+        outcome = _outcome(problem)
+        if not plain.do(_END, *outcome, now, seen_again, seen_again, run.pk, Run.State.RUNNING):
             return  # replaced meanwhile: the other run speaks for this organisation
         if problem is None and run.took_words:
             webhooks.settle(run)
@@ -230,12 +233,17 @@ _DECIDING = ("state", "failures", "next_due_at", "connected_at", "interval_minut
 """What decides when the next sync is due."""
 
 
-def _outcome(problem: Problem | None, now: datetime) -> dict[str, Any]:
+_END = """UPDATE sync_run SET state = %s, error_code = %s, error_text = %s, ended_at = %s,
+read = read + %s, unchanged = unchanged + %s
+WHERE id = %s AND state = %s"""
+
+
+def _outcome(problem: Problem | None) -> tuple[str, str, str]:
+    """How a run ended: its state, the code of what went wrong, and words for it."""
     if problem is None:
-        return {"state": Run.State.DONE, "ended_at": now}
+        return Run.State.DONE, "", ""
     state = Run.State.STOPPED if problem.code == "stopped" else Run.State.FAILED
-    text = f"{problem.sentence} {problem.detail}".strip()
-    return {"state": state, "ended_at": now, "error_code": problem.code, "error_text": text}
+    return state, problem.code, f"{problem.sentence} {problem.detail}".strip()
 
 
 def _after_success(run: Run, connection: Connection, now: datetime) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from datetime import datetime
 from django.db import transaction
 
 from justpayme.core.outbox import Found, searched
-from justpayme.sync import outbox, revert
+from justpayme.sync import outbox, plain, revert
 from justpayme.sync.apply import fence
-from justpayme.sync.models import IN_FLIGHT, Connection, Link, OutboxItem, Shipment
+from justpayme.sync.models import IN_FLIGHT, Connection, OutboxItem, Shipment
 from justpayme.sync.outbox import Kind, State
 from justpayme.sync.under_way import WATCH, Sending, arrived, confirm, lock
 from justpayme.xero import wire
@@ -26,8 +26,9 @@ _GONE = ("VOIDED", "DELETED")
 def invoice_ids(items: Iterable[OutboxItem]) -> list[str]:
     """The InvoiceIDs that these items are about, as far as they are known."""
     rows = list(items)
-    links = Link.objects.filter(bill_id__in=[item.bill_id for item in rows if item.bill_id])
-    known = {str(invoice) for invoice in links.values_list("invoice_id", flat=True)}
+    bills = [item.bill_id for item in rows if item.bill_id]
+    links = plain.rows("SELECT invoice_id FROM sync_link WHERE bill_id = ANY(%s)", bills)
+    known = {str(invoice) for (invoice,) in links}
     made = {item.remote_id for item in rows if item.kind == Kind.CREATE and item.remote_id}
     return sorted(known | made)
 

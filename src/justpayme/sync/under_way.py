@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F
-
-from justpayme.bills.models import Bill
 from justpayme.core.outbox import Decision, Sent, Watch
-from justpayme.sync import arrivals, outbox
-from justpayme.sync.models import Link, OutboxItem, Run, Shipment
+from justpayme.sync import arrivals, outbox, plain
+from justpayme.sync.models import OutboxItem, Run, Shipment
 from justpayme.sync.outbox import Kind, State
 from justpayme.sync.pull import Pull
 from justpayme.xero.client import Clock, XeroClient
@@ -42,8 +39,8 @@ def lock(items: Any, *, states: Sequence[str]) -> list[OutboxItem]:
     order in which everything that changes a linked bill locks."""
     rows = items if isinstance(items, list) else list(items.only("bill_id", "client_id"))
     bills = [item.bill_id for item in rows if item.bill_id is not None]
-    list(Link.objects.select_for_update().filter(bill_id__in=bills).order_by("id").only("id"))
-    list(Bill.objects.select_for_update().filter(pk__in=bills).order_by("pk").only("pk"))
+    plain.rows("SELECT id FROM sync_link WHERE bill_id = ANY(%s) ORDER BY id FOR UPDATE", bills)
+    plain.rows("SELECT id FROM bills_bill WHERE id = ANY(%s) ORDER BY id FOR UPDATE", bills)
     locked = OutboxItem.objects.select_for_update(of=("self",)).filter(
         pk__in=[item.pk for item in rows], state__in=states
     )
@@ -69,7 +66,7 @@ def confirm(run: Run, kind: str, item: OutboxItem, remote_id: str, now: datetime
 def arrived(run: Run, item: OutboxItem, now: datetime) -> None:
     """Count on the run, and tell in the bill's history, that an item reached Xero: once."""
     if not arrivals.is_told(item):
-        Run.objects.filter(pk=run.pk).update(sent=F("sent") + 1)
+        plain.do("UPDATE sync_run SET sent = sent + 1 WHERE id = %s", run.pk)
         arrivals.tell(run.pk, item, now)
 
 
