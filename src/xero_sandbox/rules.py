@@ -194,9 +194,10 @@ def _edited(
     """The invoice with the changes, checked and priced, and what has really changed."""
     if invoice.status in ("VOIDED", "DELETED"):
         raise Refused(NOT_MODIFIABLE)
+    currency = changes.get("currency", invoice.currency)
+    if currency != invoice.currency:
+        changes = {"rate": rate_for(ledger.organisation, str(currency)), **changes}
     changes = {k: v for k, v in changes.items() if getattr(invoice, k) != v}
-    if "currency" in changes:
-        changes = {"rate": rate_for(ledger.organisation, str(changes["currency"])), **changes}
     _check_edit(ledger, invoice, changes)
     new = replace(invoice, **changes)
     if changes:

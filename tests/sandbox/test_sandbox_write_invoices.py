@@ -420,6 +420,7 @@ def test_currencies_must_be_subscribed(writer: Xero) -> None:
     made = put(writer, CurrencyCode="EUR", CurrencyRate="1.2345678")
     assert (made["CurrencyCode"], made["CurrencyRate"]) == ("EUR", 1.234568)
     assert post(writer, made, CurrencyCode="GBP")["CurrencyRate"] == 1
+    assert post(writer, made, CurrencyCode="EUR", CurrencyRate=1)["CurrencyRate"] == 1
 
 
 @pytest.mark.parametrize(
