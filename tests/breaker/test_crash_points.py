@@ -30,7 +30,7 @@ COMPARED = 60
 FORTY = 40
 EVERY = 193
 """Of so many pairs of deaths the everyday run takes one."""
-LARGE = {"batch of 50": 12}
+LARGE = {"batch of 50": 20}
 """Scenarios so large that the everyday run takes so much less of them."""
 
 arranged = contextmanager(crash_points.arranged)
