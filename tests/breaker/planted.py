@@ -649,7 +649,7 @@ SENDING = (
         "Changes go on leaving after the switch to one-directional.",
         "I-36",
         f"{PAIRS}[push and one-directional-0]",
-        after=1,
+        after=60,
     ),
     Planted(
         "no look before a call",
@@ -856,7 +856,7 @@ DOORS = (
         "The slower one's pair is dead, and the connection is lost.",
         "I-33",
         f"{PAIRS}[refresh and refresh]",
-        after=4,
+        after=1,
     ),
     Planted(
         "not read again",
@@ -867,7 +867,7 @@ DOORS = (
         "Each expiry costs as many refreshes as there are workers.",
         "I-33",
         f"{PAIRS}[refresh and refresh]",
-        after=3,
+        after=1,
     ),
     Planted(
         "any error is the end",
@@ -949,7 +949,7 @@ DOORS = (
         "What a colleague or Xero changed meanwhile is set back.",
         "I-27",
         f"{PAIRS}[pull and edit-0]",
-        after=25,
+        after=1,
     ),
 )
 
