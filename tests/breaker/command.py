@@ -17,8 +17,10 @@ import pstats
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection as Pipe
 from typing import Any
 
@@ -29,6 +31,8 @@ TAIL = 25
 BATCH = 5
 AGAIN = 100
 """Every so manyth seed is told twice, and must go the same way."""
+EVERY = 60
+"""Seconds after which what was played so far is written down."""
 
 
 @dataclass
@@ -63,9 +67,13 @@ def run(options: Namespace) -> int:
         if options.replay is not None:
             return _replay(options)
         todo = record.missing(options.record, options.first_seed, options.seeds)
-        tally, done, seconds = _play_all(options, todo)
-        if options.record:
-            record.add(options.record, done, tally, seconds)
+        began = datetime.now(UTC)
+
+        def keep(tally: Tally, done: list[int], seconds: float) -> None:
+            if options.record:
+                record.add(options.record, began, done, tally, seconds)
+
+        tally, seconds = _play_all(options, todo, keep)
         _show(options, tally, seconds)
         return 1 if tally.failures else 0
     finally:
@@ -111,10 +119,15 @@ def _elsewhere() -> Any:
 # --- processes -----------------------------------------------------------------------------------
 
 
-def _play_all(options: Namespace, todo: list[int]) -> tuple[Tally, list[int], float]:
-    """Play these seeds, over processes; what was tried, which seeds, and the seconds it took."""
+Keep = Callable[[Tally, list[int], float], None]
+"""Is told now and then, and in the end, what was tried, with which seeds, in how many seconds."""
+
+
+def _play_all(options: Namespace, todo: list[int], keep: Keep) -> tuple[Tally, float]:
+    """Play these seeds, over processes; what was tried, and the seconds it took."""
     context = multiprocessing.get_context("fork")
-    started, tally, done = time.monotonic(), Tally(), []
+    started, tally, done = time.monotonic(), Tally(), list[int]()
+    kept = started
     pipes: list[Pipe] = []
     players = []
     for number in range(options.processes):
@@ -138,12 +151,18 @@ def _play_all(options: Namespace, todo: list[int]) -> tuple[Tally, list[int], fl
             done += waiting.pop(pipe)
             if end is None or time.monotonic() < end:
                 _give(pipe, batches, waiting)
-        _progress(options, tally, len(todo), time.monotonic() - started)
+        now = time.monotonic()
+        _progress(options, tally, len(todo), now - started)
+        if now > kept + EVERY:
+            keep(tally, done, now - started)
+            kept = now
     for pipe in pipes:
         pipe.send(None)
     for player in players:
         player.join()
-    return tally, sorted(done), time.monotonic() - started
+    seconds = time.monotonic() - started
+    keep(tally, done, seconds)
+    return tally, seconds
 
 
 def _give(pipe: Any, batches: list[list[int]], waiting: dict[Any, list[int]]) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import subprocess
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -43,14 +43,15 @@ def missing(path: str | None, first: int, count: int) -> list[int]:
     return [seed for seed in range(first, first + count) if seed not in played]
 
 
-def add(path: str, seeds: list[int], tally: Any, seconds: float) -> None:
-    """Write down what was played."""
+def add(path: str, began: datetime, seeds: list[int], tally: Any, seconds: float) -> None:
+    """Write down what was played since then (UTC), in place of what this run wrote before."""
+    start = began.strftime("%Y-%m-%dT%H:%M:%SZ")
     entry = {
         "code": code(),
         "commit": _commit(),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "began": start,
         "machine": _machine(),
-        "ranges": ranges(seeds),
+        "ranges": ranges(sorted(seeds)),
         "seeds": len(seeds),
         "steps": tally.steps,
         "calls": tally.calls,
@@ -58,7 +59,10 @@ def add(path: str, seeds: list[int], tally: Any, seconds: float) -> None:
         "failures": sorted(failure["seed"] for failure in tally.failures),
         "seconds": round(seconds),
     }
-    Path(path).write_text(json.dumps([*_read(path), entry], indent=1) + "\n")
+    others = [other for other in _read(path) if other["began"] != start]
+    new = Path(f"{path}.new")
+    new.write_text(json.dumps([*others, entry], indent=1) + "\n")
+    new.replace(path)
 
 
 def ranges(seeds: list[int]) -> list[tuple[int, int]]:

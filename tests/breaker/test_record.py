@@ -1,0 +1,43 @@
+"""What many runs of the simulation write down counts once, for the code that played it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.breaker import record
+from tests.breaker.command import Tally
+
+FIRST, SECOND = datetime(2026, 11, 22, 9, tzinfo=UTC), datetime(2026, 11, 22, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "record.json")
+
+
+def test_a_run_that_goes_on_writes_over_what_it_wrote(path: str) -> None:
+    record.add(path, FIRST, [2, 1], Tally(seeds=2), 1.0)
+    record.add(path, FIRST, [5, 2, 1, 3], Tally(seeds=4), 2.0)
+    (entry,) = json.loads(Path(path).read_text())
+    assert (entry["ranges"], entry["seeds"], entry["seconds"]) == ([[1, 3], [5, 5]], 4, 2)
+
+
+def test_the_next_run_plays_what_none_has_played(path: str) -> None:
+    assert record.missing(path, 1, 4) == [1, 2, 3, 4]
+    record.add(path, FIRST, [1, 2], Tally(), 1.0)
+    record.add(path, SECOND, [4], Tally(), 1.0)
+    assert record.missing(path, 1, 6) == [3, 5, 6]
+
+
+def test_what_other_code_played_does_not_count(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    record.add(path, FIRST, [1, 2], Tally(), 1.0)
+    monkeypatch.setattr(record, "code", lambda: "another")
+    assert record.missing(path, 1, 2) == [1, 2]
+
+
+def test_a_failure_is_on_record(path: str) -> None:
+    record.add(path, FIRST, [7], Tally(failures=[{"seed": 7}]), 1.0)
+    assert json.loads(Path(path).read_text())[0]["failures"] == [7]
