@@ -144,7 +144,7 @@ FAULTS: dict[str, Fault] = {
     **of_kind("consent revoked", "revoke_consent", lasts=False),
     **of_kind("invalid grant", "invalid_grant", token=True),
 }
-"""Every fault by name; thirty kinds and more."""
+"""Every fault by name; more than twenty kinds."""
 
 
 @dataclass

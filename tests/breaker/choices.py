@@ -24,11 +24,6 @@ class Choices:
         self._left: list[int] = []
         self.drawn: Script = []
 
-    @property
-    def is_over(self) -> bool:
-        """Has the script no more steps?"""
-        return self._script is not None and len(self.drawn) >= len(self._script)
-
     def step(self) -> None:
         """The next group begins."""
         if self._script is not None and len(self.drawn) < len(self._script):

@@ -67,11 +67,11 @@ def run(options: Namespace) -> int:
         if options.replay is not None:
             return _replay(options)
         todo = record.missing(options.record, options.first_seed, options.seeds)
-        began = datetime.now(UTC)
+        kept = record.Run(options.record, datetime.now(UTC)) if options.record else None
 
         def keep(tally: Tally, done: list[int], seconds: float) -> None:
-            if options.record:
-                record.add(options.record, began, done, tally, seconds)
+            if kept:
+                record.add(kept, done, tally, seconds)
 
         tally, seconds = _play_all(options, todo, keep)
         _show(options, tally, seconds)

@@ -9,12 +9,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from django.db import connection as database
-from tests.breaker.checkers import CALLS, judge
+from tests.breaker.checkers import MEANWHILE, judge
 from tests.breaker.stage import Stage
 
 from justpayme.sync.models import Connection
 from justpayme.sync.under_way import WATCH
+from xero_sandbox.store import Table
 
 _OFF = "round(extract(epoch FROM {0} - %(now)s) / 60)"
 _COLUMNS = {
@@ -33,12 +35,19 @@ _COLUMNS = {
     "sync_heard": "{waiting_since}, {taken_at}, invoices, many, contacts, words, taken",
     "sync_conflict": "bill_id, unit, ours, theirs, state",
     "sync_run": "kind, state, id = (SELECT max(id) FROM sync_run)",
-    "bills_client": "name, email",
-    "bills_bill": "number, reference, status, issued_on, due_on, paid, outstanding,"
-    " credited, total",
-    "bills_line": "position, description, quantity, unit_amount, remote_id",
-    "bills_payment": "kind, amount, reference, remote_id",
-    "bills_historyentry": "action, changes",
+    "bills_client": "name, email, phone, address, tax_number, archived",
+    "bills_bill": "{client}, number, reference, status, issued_on, due_on, expected_on, sent,"
+    " branding_theme, url, currency, rate, tax_mode, paid, outstanding, credited, total",
+    "bills_line": "{bill}, position, description, quantity, unit_amount, discount_rate,"
+    " discount_amount, tax_type, account_code, item_code, tracking, remote_id",
+    "bills_payment": '{bill}, kind, amount, "on", reference, account, remote_id',
+    "bills_historyentry": "{bill}, source, action, changes, note",
+}
+
+
+_NAMED = {
+    "client": "(SELECT c.name FROM bills_client c WHERE c.id = client_id)",
+    "bill": "(SELECT b.number FROM bills_bill b WHERE b.id = bill_id)",
 }
 
 
@@ -49,8 +58,8 @@ class _Offsets(dict[str, str]):
 
 def _query() -> str:
     parts = (
-        f"SELECT md5(coalesce(string_agg(ROW({columns.format_map(_Offsets())})::text, '|'"  # noqa: S608
-        f" ORDER BY ROW({columns.format_map(_Offsets())})::text), '')) FROM {table}"
+        f"SELECT md5(coalesce(string_agg(ROW({columns.format_map(_Offsets(_NAMED))})::text, '|'"  # noqa: S608
+        f" ORDER BY ROW({columns.format_map(_Offsets(_NAMED))})::text), '')) FROM {table}"
         for table, columns in _COLUMNS.items()
     )
     return "SELECT " + ", ".join(f"({part})" for part in parts)
@@ -76,20 +85,23 @@ def _watched() -> list[Any]:
 
 def _xero(stage: Stage) -> dict[str, Any]:
     app, now = stage.xero.app, stage.now
-    ledger = stage.xero.ledger()
-    return {
-        "invoices": tuple(
-            sorted((i.id, i.status, i.reference, i.amount_paid) for i in stage.xero.sales())
-        ),
-        "payments": tuple(
-            sorted((p.invoice_id, p.amount, p.status) for p in ledger.payments.rows.values())
-        ),
+    books = {
+        name: tuple(sorted(map(_said, table.rows.values())))
+        for name, table in vars(stage.xero.ledger()).items()
+        if isinstance(table, Table)
+    }
+    return books | {
         "late": tuple(sorted(_off(late.due, now) for late in app.late.all() if not late.status)),
         "answers": len(app.store.answers),
-        "connections": len(app.store.connections),
+        "connections at Xero": len(app.store.connections),
         "expired": len(app.identity._expired),
         "refresh tokens": len(app.store.refresh_tokens),
     }
+
+
+def _said(record: Any) -> bytes:
+    """All that a record of Xero's says, but for when it was changed."""
+    return msgspec.json.encode(msgspec.structs.replace(record, updated=None))
 
 
 def _off(moment: datetime, now: datetime) -> float:
@@ -110,6 +122,6 @@ class Judged:
         known = situation in self._known
         self._known.add(situation)
         if known:
-            found = judge(stage.xero, list(Connection.objects.all()), CALLS)
+            found = judge(stage.xero, list(Connection.objects.all()), MEANWHILE)
             assert not found, [str(finding) for finding in found]
         return known

@@ -250,7 +250,7 @@ def _push_and_one_way(scene: Scene) -> tuple[Work, Work]:
     return scene.push, switch
 
 
-_MAY_CALL = re.compile('FROM ("sync_run" INNER|sync_run AS run) JOIN "?sync_connection')
+_MAY_CALL = re.compile("FROM sync_run AS run JOIN sync_connection")
 _MAY_WRITE = re.compile("FROM sync_connection WHERE id = %s AND state = %s AND direction")
 """How a worker looks whether it may: among the last statements before each call."""
 

@@ -180,7 +180,8 @@ class Trial:
         if clumsy:
             failed, error = False, f"the plant itself is broken: {clumsy[0]}"
         took = round(time.process_time() - started, 1)
-        return Outcome(name, plant is not None, failed, item.nodeid, cases, took, error)
+        check = items[-1].nodeid if items else "none"
+        return Outcome(name, plant is not None, failed, check, cases, took, error)
 
     @contextmanager
     def _listening(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import subprocess
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -16,39 +17,63 @@ ROOT = Path(__file__).parents[2]
 
 
 ROOMS = ("core", "xero", "sync", "bills", "accounts", "integrations")
-"""Where the code lies that stories are made of; they show no pages and answer no API call."""
+"""Rooms of the product that stories go through; they show no pages and answer no API call."""
 SHOWN = ("views", "shown", "forms", "urls", "commands", "bill_commands")
 """Files of these rooms, by how their names begin, that only show and take what they are given."""
 
 
+TELLERS = ("actors", "checkers", "choices", "ground", "people", "simulation", "weather", "world")
+"""Modules beside this one that tell a story and judge it."""
+
+
 def code() -> str:
-    """Names the code that a story runs by its content: a better page makes no story another."""
+    """Names the code that a story runs by its content: ours, the local Xero's, and what tells and
+    judges the story. A better page makes no story another."""
+    source = ROOT / "src"
+    paths = [
+        path
+        for room in ROOMS
+        for path in (source / "justpayme" / room).rglob("*.py")
+        if path.stem == "views_webhook" or not path.stem.startswith(SHOWN)
+    ]
+    paths += (source / "xero_sandbox").rglob("*.py")
+    paths += (Path(__file__).with_name(f"{name}.py") for name in TELLERS)
     digest = hashlib.sha256()
-    for room in ROOMS:
-        for path in sorted((ROOT / "src" / "justpayme" / room).rglob("*.py")):
-            if path.stem == "views_webhook" or not path.stem.startswith(SHOWN):
-                digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
+    for path in sorted(paths):
+        digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 def missing(path: str | None, first: int, count: int) -> list[int]:
-    """Seeds of this range that this code has not played yet."""
+    """Seeds of this range that this code has not played yet, or that failed."""
+    now = code()
     played = {
         seed
         for entry in _read(path)
-        if entry["code"] == code()
+        if entry["code"] == now
         for start, end in entry["ranges"]
         for seed in range(start, end + 1)
+        if seed not in entry["failures"]
     }
     return [seed for seed in range(first, first + count) if seed not in played]
 
 
-def add(path: str, began: datetime, seeds: list[int], tally: Any, seconds: float) -> None:
-    """Write down what was played since then (UTC), in place of what this run wrote before."""
-    start = began.strftime("%Y-%m-%dT%H:%M:%SZ")
+@dataclass(frozen=True)
+class Run:
+    """One run that writes into a record: when it began (UTC), and with what."""
+
+    path: str
+    began: datetime
+    code: str = field(default_factory=code)
+    commit: str = field(default_factory=lambda: _commit())
+
+
+def add(run: Run, seeds: list[int], tally: Any, seconds: float) -> None:
+    """Write down what this run played, in place of what it wrote before."""
+    path, start = run.path, run.began.strftime("%Y-%m-%dT%H:%M:%SZ")
     entry = {
-        "code": code(),
-        "commit": _commit(),
+        "code": run.code,
+        "commit": run.commit,
         "began": start,
         "machine": _machine(),
         "ranges": ranges(sorted(seeds)),

@@ -19,7 +19,7 @@ from tests.breaker.simulation import Options, Theatre
 
 from justpayme.sync import restored
 
-FULL = bool(os.environ.get("JUSTPAYME_FULL"))
+FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 SEEDS = 5000 if FULL else 500
 pytestmark = [
     pytest.mark.django_db(transaction=True),

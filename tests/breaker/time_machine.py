@@ -320,14 +320,6 @@ def by_day(one: Watched, zone: tzinfo) -> Counter[date]:
     return Counter(start.astimezone(zone).date() for start in cycles(one))
 
 
-def hours(day: date, zone: tzinfo) -> float:
-    """How long a day of this calendar is: 23, 24 or 25 hours."""
-    first = datetime(day.year, day.month, day.day, tzinfo=zone)
-    after = day + DAY
-    last = datetime(after.year, after.month, after.day, tzinfo=zone)
-    return (last.astimezone(UTC) - first.astimezone(UTC)).total_seconds() / 3600
-
-
 def most_in_a_minute(machine: Machine, one: Watched) -> int:
     """The most calls of an organisation within any 60 seconds."""
     times = [call.at for call in machine.calls if call.tenant == one.tenant]

@@ -34,7 +34,7 @@ LISTS = ("Invoices", "Contacts", "Payments", "CreditNotes", "Overpayments", "Pre
 SETTINGS = (
     "Organisation", "Organisation/Actions", "Accounts", "TaxRates", "BrandingThemes", "Currencies",
 )  # fmt: skip
-FULL = bool(os.environ.get("JUSTPAYME_FULL"))
+FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 SHAPES = Shapes()
 OTHERWISE = [
     (name, value) for name, kind in get_type_hints(Open).items() for value in get_args(kind)[1:]

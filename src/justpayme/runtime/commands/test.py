@@ -42,7 +42,7 @@ def run(arguments: Namespace) -> int:
     environment = dict(os.environ)
     if arguments.full:
         command.append(f"--timeout={FULL_TIMEOUT}")
-        environment = FULL | environment
+        environment = FULL | environment | {"JUSTPAYME_FULL": "1"}
     if not arguments.browser:
         print("justpayme: without the browser tests; `test --browser` runs them", file=sys.stderr)
     try:
