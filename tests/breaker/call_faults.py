@@ -43,7 +43,6 @@ CHECKERS = (
     checkers.patient,
     checkers.one_refresh,
     checkers.one_run,
-    checkers.nothing_lost,
 )
 
 

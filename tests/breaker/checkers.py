@@ -406,7 +406,7 @@ def _kept(value: Typed, entry: HistoryEntry, versions: Sequence[Invoice]) -> boo
     """Is the value kept where a person finds it, or was it Xero's when Xero changed it?"""
     if entry.action == "overridden":
         rows = Conflict.objects.filter(bill=value.bill).values_list("ours", flat=True)
-        return any(value.field in ours for ours in rows)
+        return any(value.field in ours and ours[value.field] == value.value for ours in rows)
     return any(reached(value.field, value.value, version) for version in versions)
 
 

@@ -127,7 +127,7 @@ def _die(
 def dies_twice(stage: Stage, back: Back, scenario: Scenario, first: int, second: int) -> bool:
     """Death at one point, and again at one of the recovery; False if it has no such point."""
     back()
-    through(stage, Points(first), lambda: scenario.attack(stage))
+    assert through(stage, Points(first), lambda: scenario.attack(stage))
     restart(stage)
     died = through(stage, Points(second), lambda: recovers(stage, scenario))
     restart(stage)

@@ -34,7 +34,8 @@ DRAWN = (
 )
 """Columns that are not the same in two plays of one schedule; ids and keys of rows aside."""
 THOROUGH_EVERY = 8
-"""Plays of which one is judged by comparing everything; the others by the two bills in play."""
+"""Plays of which one is judged every day by comparing everything; the others by the two bills in
+play. The full run compares everything each time."""
 
 
 class Theatre:
@@ -56,7 +57,7 @@ class Theatre:
 
     def judge(self, plan: Switches, played: Played) -> None:
         """AssertionError with the whole play if anything is wrong."""
-        self.scene.thorough = self.played % THOROUGH_EVERY == 0
+        self.scene.thorough = self.remembers or self.played % THOROUGH_EVERY == 0
         found = self.pair.judge(self.scene, played)
         assert not found, f"{self.pair.name} under {plan}:\n{found}\n{played.told()}"
 

@@ -89,7 +89,7 @@ class Push(Sending):
         elif kind == Kind.CONTACT:
             self.pull.contacts()  # somebody may just have entered the same client there
         else:
-            self.pull.read_again(search.invoice_ids(items))
+            self.pull.read_again(search.invoice_ids(self.run.connection_id, items))
 
     def _claim(self, kind: str, items: Sequence[OutboxItem]) -> Shipment | None:
         """Commit what is about to leave (I-17); None if nothing is left to send."""
@@ -192,7 +192,7 @@ class Push(Sending):
         """Let Xero show what came of it."""
         items = OutboxItem.objects.filter(shipment=shipment, state__in=IN_FLIGHT)
         items = items.only("kind", "bill_id", "remote_id")
-        if kind != Kind.CONTACT and (ids := search.invoice_ids(items)):
+        if kind != Kind.CONTACT and (ids := search.invoice_ids(self.run.connection_id, items)):
             self.pull.read_again(ids)
 
     def _what_is_under_way(self) -> None:

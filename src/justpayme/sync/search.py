@@ -23,14 +23,17 @@ from justpayme.xero.translate import to_payment
 _GONE = ("VOIDED", "DELETED")
 
 
-def invoice_ids(items: Iterable[OutboxItem]) -> list[str]:
-    """The InvoiceIDs that these items are about, as far as they are known."""
+def invoice_ids(connection_id: int, items: Iterable[OutboxItem]) -> list[str]:
+    """The InvoiceIDs that these items of one organisation are about, as far as they are known."""
     rows = list(items)
     bills = [item.bill_id for item in rows if item.bill_id]
-    links = plain.rows("SELECT invoice_id FROM sync_link WHERE bill_id = ANY(%s)", bills)
+    links = plain.rows(_INVOICES, connection_id, bills)
     known = {str(invoice) for (invoice,) in links}
     made = {item.remote_id for item in rows if item.kind == Kind.CREATE and item.remote_id}
     return sorted(known | made)
+
+
+_INVOICES = "SELECT invoice_id FROM sync_link WHERE connection_id = %s AND bill_id = ANY(%s)"
 
 
 def numbers_in_use(sending: Sending, items: Sequence[OutboxItem]) -> None:
@@ -82,7 +85,8 @@ def _look_for_contacts(sending: Sending, items: Sequence[OutboxItem]) -> None:
 
 def _look_for_payments(sending: Sending, items: Sequence[OutboxItem]) -> None:
     """Deleted payments count: what somebody deleted in Xero did happen, and happens once."""
-    facts = [to_payment(p) for p in sending.client.payments_by_invoice(invoice_ids(items))]
+    ids = invoice_ids(sending.run.connection_id, items)
+    facts = [to_payment(p) for p in sending.client.payments_by_invoice(ids)]
     now = sending.clock.now()
     with transaction.atomic():
         fence(sending.run)
@@ -96,7 +100,7 @@ def _look_for_payments(sending: Sending, items: Sequence[OutboxItem]) -> None:
                 _done(sending, item, now)
             elif mine:
                 confirm(sending.run, Kind.PAY, item, mine[0].payment_id, now)
-    sending.pull.read_again(invoice_ids(items))
+    sending.pull.read_again(invoice_ids(sending.run.connection_id, items))
 
 
 def _done(sending: Sending, item: OutboxItem, now: datetime) -> None:
