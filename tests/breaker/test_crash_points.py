@@ -78,7 +78,7 @@ def test_a_death_in_the_recovery_from_a_death(owner: Membership, cases: Cases, n
         firsts = crash_points.count_points(stage, back, scenario).one_of_each()
         pairs = [(first, second) for first in firsts for second in range(1, FORTY + 1)]
         for first, second in pairs if FULL else pairs[7 :: EVERY * LARGE.get(name, 1)]:
-            cases(crash_points.dies_twice(stage, back, scenario, first, second))
+            cases(int(crash_points.dies_twice(stage, back, scenario, first, second)))
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
