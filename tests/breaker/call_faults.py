@@ -18,6 +18,7 @@ import httpx2
 from tests.breaker import checkers
 from tests.breaker.crash_points import Back, restart
 from tests.breaker.likeness import Judged
+from tests.breaker.people import note_typed
 from tests.breaker.scenarios import Scenario
 from tests.breaker.stage import Stage
 
@@ -43,6 +44,7 @@ CHECKERS = (
     checkers.patient,
     checkers.one_refresh,
     checkers.one_run,
+    checkers.nothing_lost,
 )
 
 
@@ -245,9 +247,11 @@ def settles(stage: Stage, scenario: Scenario, fault: Fault, judged: Judged | Non
     if fault.lies:
         stage.audit()
     assert not _internal(), "an error nobody had thought of"
+    if not fault.lies:  # what was believed may have overruled a person
+        note_typed(stage.xero)
     found = checkers.judge(stage.xero, list(Connection.objects.all()), CHECKERS)
     assert not found, [str(finding) for finding in found]
-    if not fault.lies:  # what was believed may have overruled a person
+    if not fault.lies:
         scenario.check(stage)
 
 

@@ -19,6 +19,7 @@ from django.db import OperationalError
 from django.db import connection as database
 from tests.breaker.checkers import judge
 from tests.breaker.likeness import likeness
+from tests.breaker.people import note_typed
 from tests.breaker.scenarios import Scenario
 from tests.breaker.stage import Points, Stage, stage_of
 from tests.sync.hands import Crash
@@ -51,6 +52,7 @@ def settles(stage: Stage, scenario: Scenario) -> None:
     scenario.press(stage)
     stage.recover()
     assert not Run.objects.filter(error_code="internal").exists(), "an error nobody had thought of"
+    note_typed(stage.xero)
     found = judge(stage.xero, list(Connection.objects.all()))
     assert not found, [str(finding) for finding in found]
     scenario.check(stage)

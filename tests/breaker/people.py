@@ -87,6 +87,17 @@ class Here:
         ]
 
 
+def note_typed(world: World) -> None:
+    """Every edit that histories tell of; for scenarios, whose people note nothing themselves."""
+    edits = HistoryEntry.objects.filter(source="person", action="edited")
+    world.typed = [
+        Typed(entry.bill_id, change["field"], change["new"], entry.pk)
+        for entry in edits
+        for change in entry.changes
+        if change["field"] not in COMPUTED
+    ]
+
+
 # --- here ----------------------------------------------------------------------------------------
 
 

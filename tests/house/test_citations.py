@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -16,14 +19,6 @@ _FACTS = re.compile(rf"xero-facts {_ITEM}(?:(?:, and |, | and | to ){_ITEM})*")
 _IN_BRACKETS = re.compile(r"\((\d{1,2}\.\d{1,2}(?:, \d{1,2}\.\d{1,2})*)\)")
 _NUMBERED = re.compile(r"\b(I-|F|S)(\d{1,2})\b(?: to (?:I-|F|S)(\d{1,2})\b)?")
 _PAGE = re.compile(r"[\w./-]+\.md\b")
-_PARTS = re.compile(
-    r"""(?P<comment>\#[^\n]*)
-    | (?P<start>^[ ]*)?[rRbBfFuU]{0,2}
-      (?P<quote>\"{3}|'{3}|"|')(?P<text>(?:[^\\]|\\.)*?)(?P=quote)
-      (?P<end>[ ]*$)?""",
-    re.MULTILINE | re.DOTALL | re.VERBOSE,
-)
-"""Comments and strings; a string that has its lines for itself is read like a docstring."""
 
 
 def _source() -> list[Path]:
@@ -38,13 +33,19 @@ def _pages() -> list[Path]:
 @cache
 def _words(file: Path) -> str:
     """The comments and docstrings of a file, each on one line."""
-    found: list[str] = []
-    comments: list[str] = []
-    for part in _PARTS.finditer(file.read_text(encoding="utf-8")):
-        if part["comment"]:
-            comments.append(part["comment"].lstrip("#: ").rstrip())
-        elif part["start"] is not None and part["end"] is not None:
-            found.append(part["text"])
+    code = file.read_text(encoding="utf-8")
+    found = [
+        node.value.value
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    ]
+    comments = [
+        t.string.lstrip("#: ").rstrip()
+        for t in tokenize.generate_tokens(io.StringIO(code).readline)
+        if t.type == tokenize.COMMENT
+    ]
     return "\n".join(" ".join(text.split()) for text in [*found, " ".join(comments)])
 
 
