@@ -35,6 +35,9 @@ from justpayme.sync import doorbell, ending, jobs, lost, runs
 from justpayme.sync.models import Run
 from justpayme.sync.under_way import WATCH
 
+NOTED = 3
+"""At this point after an answer it is written down how long Xero asked to wait: the answer itself,
+the meter, the note. Who dies later must have passed it on."""
 Wrapper = Any
 """A database connection of Django's."""
 
@@ -52,7 +55,7 @@ class Actor:
     """One process of ours. `wake`: it does nothing before this moment of Xero's clock.
 
     `fuse`: it dies after so many points; None: not at all. `cable`: after so many statements its
-    database is gone.
+    database is gone. `since`: points that it passed since the last answer.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Actor:
     fuse: int | None = None
     cable: int | None = None
     began: int = 0
+    since: int = 0
     connection: int | None = None
     after_commit: Callable[[], None] | None = None
     seen: dict[Any, Any] = field(default_factory=dict)
@@ -89,7 +93,6 @@ class Stage:
         self.hand_over: Callable[[], bool] = lambda: False
         self.tell: Callable[[str], None] = lambda text: None
         self.heard: list[str] = []
-        self.mails = 0
         self.problems: list[str] = []
         self.chance = random.Random(0)
 
@@ -129,23 +132,21 @@ class Stage:
             what()
         except Crash:
             self.tell(f"{actor.name} died")
-            self._forget(actor)
             WATCH._seen, runs._mine = {}, set()
             self.drop_locks(actor)
         except DatabaseError as error:
             if actor.cable != 0:
                 raise
             self.tell(f"{actor.name} failed: {error}")
-            self._forget(actor)
         finally:
             actor.database.close_if_unusable_or_obsolete()  # as the worker does after each job
             self._leave(actor)
 
     def _forget(self, actor: Actor) -> None:
-        """How long Xero asked it to wait, nobody knows now: it had not come to write it down."""
-        for call in self._world.calls[actor.began :]:
-            if call.by == actor.connection:
-                call.retry_after = None
+        """If Xero had just asked it to wait, nobody knows now: it could not write that down."""
+        mine = [c for c in self._world.calls[actor.began :] if c.by == actor.connection]
+        if mine and actor.since <= NOTED:
+            mine[-1].retry_after = None
 
     def resume(self, actor: Actor) -> None:
         """Let an actor go on until it hands over."""
@@ -172,10 +173,14 @@ class Stage:
     def point(self) -> None:
         """A place where a process may die."""
         actor = self.current
-        if actor is not None and actor.fuse is not None:
+        if actor is None:
+            return
+        actor.since += 1
+        if actor.fuse is not None:
             actor.fuse -= 1
             if actor.fuse <= 0:
                 actor.fuse = None
+                self._forget(actor)
                 raise Crash
 
     def pause(self) -> None:
@@ -253,6 +258,7 @@ class Stage:
             return
         self.current.cable -= 1
         if self.current.cable == 0:
+            self._forget(self.current)
             database.connection.close()
 
     def _locking(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -297,6 +303,8 @@ class Stage:
 
     def answered(self) -> None:
         """Its answer has come."""
+        if self.current is not None:
+            self.current.since = 0
         self.pause()
         self.point()
 
@@ -313,7 +321,6 @@ class Stage:
 
     def deliver(self, message: object) -> bool:
         """The post."""
-        self.mails += 1
         return True
 
     @contextmanager

@@ -345,8 +345,7 @@ def one_run(world: World, connections: Connections) -> Iterator[Finding]:
 
 
 def lost_for_a_reason(world: World, connections: Connections) -> Iterator[Finding]:
-    """I-34, I-35: a connection is lost only if Xero refused the refresh token or the access, and
-    its owner has heard of it once."""
+    """I-34, I-35: a connection is lost only if Xero refused the refresh token or the access."""
     refused = any(
         (e.status == 400 and e.path.endswith("/connect/token")) or e.status in (401, 403)
         for e in world.app.log.last()
@@ -445,17 +444,15 @@ def nothing_unpaid(world: World, connections: Connections) -> Iterator[Finding]:
         item = OutboxItem.objects.filter(marker=received.marker, kind=Kind.PAY).first()
         if item is None:
             yield Finding("I-17", f"bill {received.bill}: a payment without its intention")
-        elif item.state == State.SUPERSEDED and not _accounted(item, received.marker):
+        elif item.state == State.SUPERSEDED and not (
+            received.marker in world.taken_back or _kept_as_conflict(item, received.marker)
+        ):
             yield Finding("I-27", f"bill {received.bill}: {received.amount} is nowhere")
 
 
-def _accounted(item: OutboxItem, marker: str) -> bool:
-    """Was it taken back by a person, or kept as a conflict?"""
-    entries = HistoryEntry.objects.filter(bill=item.bill_id, action__in=("unpaid", "kept_here"))
-    kept = Conflict.objects.filter(bill=item.bill_id, unit="payments").values_list(
-        "ours", flat=True
-    )
-    return entries.exists() or any(marker in str(ours) for ours in kept)
+def _kept_as_conflict(item: OutboxItem, marker: str) -> bool:
+    kept = Conflict.objects.filter(bill=item.bill_id, unit="payments")
+    return any(marker in str(ours) for ours in kept.values_list("ours", flat=True))
 
 
 # --- who may see what ---------------------------------------------------------------------------

@@ -1,30 +1,36 @@
-"""`justpayme simulate`: many stories, in several processes, on a database that is thrown away.
+"""`justpayme simulate`: many stories, in several processes, each with a database of its own.
 
-    server ─▶ one migrated database ─▶ a copy for each process ─▶ seeds, a few at a time
-                                                              ◀─ stories that failed
+    process ─▶ its server, thrown away in the end ─▶ seeds, a few at a time
+                                                  ◀─ stories that failed
 
 A failure prints its seed and its end, is made shorter, and is told again by `--replay`.
 """
 
 from __future__ import annotations
 
-import cProfile
 import json
 import multiprocessing
 import multiprocessing.connection
 import os
-import pstats
+import shutil
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection as Pipe
+from pathlib import Path
 from typing import Any
 
+from django.core.management import call_command
+from django.db import connections
 from tests import conftest as house
+from tests.breaker import record
+from tests.breaker.shrink import shorten
+from tests.breaker.simulation import Theatre
+from tests.fixtures.processor import stay_on_one
 
 TAIL = 25
 """Lines of a failed story that are printed."""
@@ -58,12 +64,7 @@ class Tally:
 
 def run(options: Namespace) -> int:
     """Play what was asked for; 1 if anything did not hold."""
-    from tests.breaker import record
-
-    if house.SERVER is not None:
-        house.SERVER.start()
     try:
-        _migrate()
         if options.replay is not None:
             return _replay(options)
         todo = record.missing(options.record, options.first_seed, options.seeds)
@@ -77,43 +78,25 @@ def run(options: Namespace) -> int:
         _show(options, tally, seconds)
         return 1 if tally.failures else 0
     finally:
-        if house.SERVER is not None:
-            house.SERVER.stop()
+        shutil.rmtree(os.environ["JUSTPAYME_HOME"], ignore_errors=True)
 
 
-def _migrate() -> None:
-    from django.core.management import call_command
-    from django.db import connections
-
-    call_command("migrate", verbosity=0)
-    connections.close_all()
-
-
-def _copy(number: int) -> None:
-    """A database of its own for one process."""
-    from django.conf import settings
-    from django.db import connections
-
-    name = f"simulation_{number}"
-    database = settings.DATABASES["default"]["NAME"]
-    with connections["default"].cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
-            " AND pid <> pg_backend_pid()",
-            [name],
-        )
-        cursor.execute(f"DROP DATABASE IF EXISTS {name}")
-    connections.close_all()
-    with _elsewhere() as cursor:
-        cursor.execute(f"CREATE DATABASE {name} TEMPLATE {database}")
-    connections["default"].settings_dict["NAME"] = name
-
-
-def _elsewhere() -> Any:
-    """A cursor of a database that nobody copies."""
-    from django.db import connections
-
-    return connections["default"]._nodb_cursor()
+@contextmanager
+def _theatre(number: int) -> Iterator[Theatre]:
+    """A theatre on a new database of its own."""
+    home = Path(os.environ["JUSTPAYME_HOME"]) / str(number)
+    home.mkdir(mode=0o755)
+    server = house.throw_away(home)
+    server.start()
+    try:
+        connections["default"].settings_dict["HOST"] = str(server.places.socket)
+        call_command("migrate", verbosity=0)
+        theatre = Theatre()
+        with theatre.open():
+            yield theatre
+        connections.close_all()
+    finally:
+        server.stop()
 
 
 # --- processes -----------------------------------------------------------------------------------
@@ -132,8 +115,9 @@ def _play_all(options: Namespace, todo: list[int], keep: Keep) -> tuple[Tally, f
     players = []
     for number in range(options.processes):
         ours, theirs = context.Pipe()
-        _copy(number)
-        player = context.Process(target=_player, args=(number, theirs), daemon=True)
+        player = context.Process(
+            target=_player, args=(number, options.processes, theirs), daemon=True
+        )
         player.start()
         pipes.append(ours)
         players.append(player)
@@ -171,27 +155,15 @@ def _give(pipe: Any, batches: list[list[int]], waiting: dict[Any, list[int]]) ->
         pipe.send(waiting[pipe])
 
 
-def _player(number: int, pipe: Pipe) -> None:
+def _player(number: int, processes: int, pipe: Pipe) -> None:
     """A process that plays what it is given, until it is given nothing."""
-    from django.db import connections
-    from tests.breaker.simulation import Theatre
-
-    connections.close_all()
-    connections["default"].settings_dict["NAME"] = f"simulation_{number}"
-    theatre = Theatre()
-    profile = cProfile.Profile() if os.environ.get("JUSTPAYME_PROFILE") else None
-    with theatre.open():
+    stay_on_one(number, processes)
+    with _theatre(number) as theatre:
         while (seeds := pipe.recv()) is not None:
-            if profile:
-                profile.enable()
             pipe.send(play(theatre, seeds))
-            if profile:
-                profile.disable()
-    if profile:
-        pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(45)
 
 
-def play(theatre: Any, seeds: list[int]) -> dict[str, Any]:
+def play(theatre: Theatre, seeds: list[int]) -> dict[str, Any]:
     """Play these seeds, some of them twice; what was tried, and what did not hold."""
     told: dict[str, Any] = vars(Tally())
     started = time.process_time()
@@ -267,12 +239,7 @@ def _tell(failure: dict[str, Any]) -> None:
 
 def _replay(options: Namespace) -> int:
     """Tell one seed again, and, if it fails, as short as it can be made."""
-    from tests.breaker.shrink import shorten
-    from tests.breaker.simulation import Theatre
-
-    _copy(0)
-    theatre = Theatre()
-    with theatre.open():
+    with _theatre(0) as theatre:
         story = theatre.play(options.replay)
         if story.findings and not options.whole:
             _hint("made shorter …\n")

@@ -148,9 +148,14 @@ def pay(here: Here) -> str:
     amount = here.choices.pick((Decimal("1.01"), Decimal("1.01"), bill.outstanding))
     entry = PaymentEntry(amount, here.act.today, "thanks")
     paid = actions.payment_record(act=here.act, bill_id=bill.pk, entry=entry)
-    if (tag := paid.reference.removeprefix(without_marker(paid.reference)).strip()) != "":
-        here.world.received.append(Received(bill.pk, amount, tag.strip("()")))
+    if marker := _marker(paid.reference):
+        here.world.received.append(Received(bill.pk, amount, marker))
     return f"records {amount} on bill {bill.pk}"
+
+
+def _marker(reference: str) -> str:
+    """What we append to a payment's reference, without its brackets; "" if nothing."""
+    return reference.removeprefix(without_marker(reference)).strip().strip("()")
 
 
 def unpay(here: Here) -> str:
@@ -161,6 +166,7 @@ def unpay(here: Here) -> str:
         return ""
     payment = here.choices.pick(payments)
     actions.payment_remove(act=here.act, bill_id=payment.bill_id, payment_id=payment.pk)
+    here.world.taken_back.add(_marker(payment.reference))
     return f"takes {payment.amount} back from bill {payment.bill_id}"
 
 
@@ -389,10 +395,7 @@ def xero_contact(there: There) -> str:
     if how == 1:
         return there.do("archive-contact", contact=contact.id)
     other = there.contact()
-    if contact.id == other.id or "ARCHIVED" in (contact.status, other.status):
-        return ""
-    there.world.merge_contacts(contact.id, other.id, there.country)
-    return f"merge {contact.id} into {other.id}"
+    return there.do("merge-contact", contact=contact.id, into=other.id)
 
 
 IN_XERO: tuple[tuple[Callable[[There], str], int], ...] = (

@@ -818,11 +818,22 @@ TAKING = (
         "justpayme.sync.runs:_after_problem",
         "    if problem.retry_after is not None:\n",
         "    if False:\n",
-        "How long Xero told us to wait is not remembered by the next run.",
-        "Pressing Sync now calls a Xero that asked for a pause.",
+        "How long Xero makes us wait is not remembered by the next run.",
+        "Pressing Sync now sends one call more than a day allows.",
+        "I-39",
+        "tests/sync/test_faults.py::"
+        "test_the_last_call_that_xero_allows_today_is_not_followed_by_one_too_many",
+    ),
+    Planted(
+        "told to wait, and died",
+        "justpayme.xero.client:XeroClient._heed",
+        "self.told_to_wait(found.retry_after)",
+        "pass",
+        "How long Xero told us to wait is written down only when the run ends.",
+        "The worker is replaced meanwhile, and the next one calls at once.",
         "I-40",
         "tests/sync/test_faults.py::"
-        "test_a_long_limit_holds_no_worker_and_nothing_starts_before_its_end",
+        "test_who_dies_while_xero_makes_it_wait_leaves_word_for_the_next",
     ),
     Planted(
         "one field less",

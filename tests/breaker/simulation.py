@@ -257,7 +257,7 @@ class Telling:
     def _set_the_stage(self, seed: int) -> None:
         stage = self.stage
         stage.world, stage.chance = self.world, Random(f"bytes {seed}")
-        stage.asked, stage.heard, stage.problems, stage.mails = {}, [], [], 0
+        stage.asked, stage.heard, stage.problems = {}, [], []
         stage.tell, stage.hand_over = self.note, self._hands_over
         stage.hire(*WORKERS, "page")
         self.world.tap.before, self.world.tap.after = self._call_leaves, self._call_is_over

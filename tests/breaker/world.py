@@ -186,6 +186,7 @@ class World(Xero):
         self.marks: list[Mark] = []
         self.typed: list[Typed] = []
         self.received: list[Received] = []
+        self.taken_back: set[str] = set()
         self.by_hand: set[str] = set()
         self.silent = False
         self.secrets: set[str] = set()
@@ -280,6 +281,7 @@ class World(Xero):
         self.frozen.advance((kept.now - self.frozen.now()).total_seconds())
         self.clock.ahead, self.clock.jumps = 0.0, 0
         self.calls, self.typed, self.received = [], [], []
+        self.taken_back = set()
         self.by_hand, self.silent = set(), False
         self.marks, self.secrets = list(kept.marks), set(kept.secrets)
 
@@ -294,13 +296,6 @@ class World(Xero):
         if action in ("record-payment", "redo-payment"):
             self.by_hand.add(str(done["PaymentID"]))
         return done
-
-    def merge_contacts(self, loser: str, survivor: str, country: str = "GB") -> None:
-        """The loser is archived and names its survivor (xero-facts 4.4)."""
-        self.frozen.advance(1)
-        row = self.ledger(country).contacts.get(loser)
-        merged = replace(row, status="ARCHIVED", merged_to=survivor, updated=self.frozen.now())
-        self.app.store.save(self.tenant(country), merged)
 
     def sales(self, country: str = "GB") -> list[Invoice]:
         """Sales invoices in a stable order."""

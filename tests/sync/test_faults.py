@@ -150,6 +150,50 @@ def test_a_long_limit_holds_no_worker_and_nothing_starts_before_its_end(
     assert imported.blocked_until is None
 
 
+@pytest.mark.parametrize(("after", "dies_in"), [("30", "its sleep"), ("600", "its end")])
+def test_who_dies_while_xero_makes_it_wait_leaves_word_for_the_next(
+    xero: Xero, imported: Connection, monkeypatch: pytest.MonkeyPatch, after: str, dies_in: str
+) -> None:
+    """I-40, F8: the wait is stored when it is asked for, not when the run ends."""
+    xero.fault("limit_minute", path="Invoices", parameters={"retry_after": after})
+
+    def dies(*args: object) -> None:
+        raise Crash
+
+    began = xero.clock.now()
+    with monkeypatch.context() as patch:
+        if dies_in == "its sleep":
+            patch.setattr(xero.clock, "sleep", lambda seconds: dies() if seconds else None)
+        else:
+            patch.setattr(runs, "_end", dies)
+        with pytest.raises(Crash):
+            xero.sync(imported)
+    imported.refresh_from_db()
+    assert imported.blocked_until == began + timedelta(seconds=int(after))
+    assert refused_while_blocked(xero, imported)
+    xero.clock.advance(int(after))
+    done(xero.sync(imported))
+
+
+def test_a_press_while_a_run_sleeps_out_a_limit_is_kept(
+    xero: Xero, imported: Connection, owner: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What she just changed in Xero is read when the run that sleeps has ended."""
+    xero.fault("limit_minute", path="Invoices", parameters={"retry_after": "30"})
+    sleep, said = xero.clock.sleep, []
+
+    def pressed(seconds: float) -> None:
+        if seconds:
+            now = xero.clock.now()
+            said.append(actions.sync_now(by=owner, connection=imported, now=now))
+        sleep(seconds)
+
+    monkeypatch.setattr(xero.clock, "sleep", pressed)
+    done(xero.sync(imported))
+    assert set(said) == {"running"}
+    assert imported.next_due_at <= xero.clock.now()
+
+
 def test_the_last_call_that_xero_allows_today_is_not_followed_by_one_too_many(
     xero: Xero, imported: Connection
 ) -> None:

@@ -458,15 +458,16 @@ def sync_now(*, by: Membership, connection: Connection, now: datetime) -> str:
         row = locked(by, connection)
         if row.state != State.LIVE:
             raise NotPossible(f"{row.name} is not connected, so there is nothing to sync with.")
-        if row.blocked_until is not None and row.blocked_until > now:
+        under_way = running(row) is not None
+        if not under_way and row.blocked_until is not None and row.blocked_until > now:
             return "blocked"
         last = row.runs.order_by("-started_at").first()
         due = now if last is None else max(now, last.started_at + SYNC_NOW_PAUSE)
-        if running(row) is None and due <= now:
+        if not under_way and due <= now:
             request_sync(connection=row, cause=Run.Cause.PERSON, by=by.user)
             return "asked"
         Connection.objects.filter(pk=row.pk).update(next_due_at=due)
-        return "running" if running(row) else "soon"
+        return "running" if under_way else "soon"
 
 
 @transaction.atomic

@@ -48,6 +48,7 @@ def client_of(connection: Connection, clock: Clock) -> Iterator[XeroClient]:
             clock=clock,
             guard=lambda: _is_live(connection),
             metered=lambda calls, size: meter(connection.tenant_id, clock.now(), calls, size),
+            told_to_wait=lambda seconds: _block(connection, clock.now(), seconds),
             window=_recent_calls(connection, clock),
         )
 
@@ -87,6 +88,14 @@ _MAY_WRITE = "SELECT 1 FROM sync_connection WHERE id = %s AND state = %s AND dir
 def _is_live(connection: Connection) -> None:
     if not Connection.objects.filter(pk=connection.pk, state=Connection.State.LIVE).exists():
         raise Problem("stopped", "the organisation is not connected")
+
+
+def _block(connection: Connection, now: datetime, seconds: float) -> None:
+    """No run of this organisation starts before so many seconds have passed."""
+    plain.do(_BLOCK, now + timedelta(seconds=seconds), connection.pk)
+
+
+_BLOCK = "UPDATE sync_connection SET blocked_until = GREATEST(blocked_until, %s) WHERE id = %s"
 
 
 def meter(

@@ -94,8 +94,9 @@ def _run(connection: Connection) -> Run | None:
     while time.monotonic() < deadline:
         run = runs.run_sync(connection.pk, cause=Run.Cause.COMMAND, clock=clock)
         connection.refresh_from_db()
-        blocked = connection.blocked_until is not None and connection.blocked_until > clock.now()
-        if run is not None or blocked or not connection.is_live:
+        waits = (connection.blocked_until or clock.now()) - clock.now()
+        too_long = time.monotonic() + waits.total_seconds() > deadline
+        if run is not None or too_long or not connection.is_live:
             return run
         clock.sleep(0.5)
     return None

@@ -120,7 +120,7 @@ class XeroClient:
     """One organisation in Xero. `token(force)` gives a valid access token, refreshed if forced;
     `guard()` raises Problem("stopped") once no more calls may be made; `may_write()` raises
     Problem("read_only") while nothing may be changed; `metered(calls, bytes)` is told of every
-    call."""
+    call; `told_to_wait(seconds)` of every Retry-After, before it is waited out."""
 
     http: httpx2.Client
     api_url: str
@@ -130,6 +130,7 @@ class XeroClient:
     guard: Callable[[], None] = lambda: None
     may_write: Callable[[], None] = no_writing
     metered: Callable[[int, int], None] = lambda calls, size: None
+    told_to_wait: Callable[[float], None] = lambda seconds: None
     window: limits.Window = field(default_factory=limits.Window)
     usage: Usage = field(default_factory=Usage)
 
@@ -312,7 +313,9 @@ class XeroClient:
             self._count(0, {})
             return unclear(_lost(error))
         self._count(len(body), answer.headers)
-        return read_answer(request, answer.status_code, answer.headers, body, self.clock.now())
+        found = read_answer(request, answer.status_code, answer.headers, body, self.clock.now())
+        self._heed(found.problem)
+        return found
 
     def _not_now(self) -> Problem | None:
         """Why a write must wait: it is not slept through, for its clock is running."""
@@ -415,7 +418,9 @@ class XeroClient:
         self._count(len(body), answer.headers)
         if answer.status_code == 200:
             return body if wire.is_json(answer.headers, body) else Problem("wrong_shape", "no JSON")
-        return classify(answer.status_code, answer.headers, body, self.clock.now())
+        found = classify(answer.status_code, answer.headers, body, self.clock.now())
+        self._heed(found)
+        return found
 
     def _body(self, answer: httpx2.Response, deadline: float) -> bytes:
         """The whole answer, if it is neither too large nor drips in for ever (`deadline`: a
@@ -437,6 +442,11 @@ class XeroClient:
         if self.usage.day_remaining == 0:
             raise Problem("day_limit", retry_after=3600.0)
         self.clock.sleep(limits.wait(self.window, self.clock.monotonic()))
+
+    def _heed(self, found: object) -> None:
+        """What Xero asks for holds for whoever calls next, should this process die (I-40)."""
+        if isinstance(found, Problem) and found.retry_after is not None:
+            self.told_to_wait(found.retry_after)
 
     def _count(self, size: int, headers: Mapping[str, str]) -> None:
         self.usage.calls += 1
