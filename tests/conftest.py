@@ -80,8 +80,10 @@ gc.set_threshold(50_000, 20, 100)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    works_itself = bool(WORKER) or not config.getoption("numprocesses", None)
-    if SERVER is not None and works_itself:
+    if not WORKER and config.getoption("numprocesses", None):
+        # A worker would read the settings with our environment, before it has laid its own.
+        del os.environ["DJANGO_SETTINGS_MODULE"]
+    elif SERVER is not None:
         SERVER.start()
 
 
