@@ -1,7 +1,8 @@
 """What every test stands on: clean settings, a throw-away PostgreSQL, no network, the cast.
 
-Each process of a run starts a server of its own, on the processor on which it works itself. Set
-JUSTPAYME_TEST_DATABASE_URL to use a server of yours instead, with a database for each process.
+The controlling process starts one server for the whole run; the workers of pytest-xdist learn
+its address from the environment and make a database each. Set JUSTPAYME_TEST_DATABASE_URL to
+use a server of your own instead.
 """
 
 import gc
@@ -11,7 +12,6 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from tests.fixtures.processor import stay_on_one
 
 from justpayme.runtime.config import NAMES, read
 from justpayme.runtime.postgres import Server, find_binaries
@@ -28,22 +28,21 @@ pytest_plugins = [
     "tests.fixtures.xero",
 ]
 
-WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
-"""gw0, gw1 …; "" in a run of one process, and in the one that shares out the tests."""
+IN_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 TEST_SECRET = "only-for-tests-" + "x" * 40
 
 
 def _lay_environment() -> Server | None:
     """Set the environment before Django reads it; returns the server to start, if any."""
+    if IN_WORKER:
+        return None
     given = os.environ.get("JUSTPAYME_TEST_DATABASE_URL", "")
     binaries = os.environ.get("JUSTPAYME_POSTGRES_BIN", "")
-    if WORKER:
-        stay_on_one(int(WORKER[2:]), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
-    home = Path(tempfile.mkdtemp(prefix="justpayme-tests-"))
     for name in NAMES:
         os.environ.pop(name, None)
+    home = tempfile.mkdtemp(prefix="justpayme-tests-")
     os.environ.update(
-        JUSTPAYME_HOME=str(home),
+        JUSTPAYME_HOME=home,
         JUSTPAYME_SECRET_KEY=TEST_SECRET,
         JUSTPAYME_BASE_URL="http://localhost:8000",
         XERO_CLIENT_ID="test-client",
@@ -53,14 +52,14 @@ def _lay_environment() -> Server | None:
     )
     if binaries:
         os.environ["JUSTPAYME_POSTGRES_BIN"] = binaries
-    home.chmod(0o755)  # uid 65534 must get in where root may make no namespace
-    server = None if given else throw_away(home)
+    Path(home).chmod(0o755)  # uid 65534 must get in where root may make no namespace
+    server = None if given else throw_away(Path(home))
     os.environ["JUSTPAYME_DATABASE_URL"] = given or (server.url if server else "")
     return server
 
 
 def throw_away(home: Path) -> Server:
-    """A server that loses everything in a power cut, and is quick."""
+    """A server that is quick, and loses everything in a power cut."""
     config = read(dict(os.environ)).config
     return Server(home, find_binaries(config), durable=False)
 
@@ -80,14 +79,12 @@ gc.set_threshold(50_000, 20, 100)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not WORKER and config.getoption("numprocesses", None):
-        # A worker would read the settings with our environment, before it has laid its own.
-        del os.environ["DJANGO_SETTINGS_MODULE"]
-    elif SERVER is not None:
+    if SERVER is not None:
         SERVER.start()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if SERVER is not None:
-        SERVER.stop()
-    shutil.rmtree(os.environ["JUSTPAYME_HOME"], ignore_errors=True)
+    if not IN_WORKER:
+        if SERVER is not None:
+            SERVER.stop()
+        shutil.rmtree(os.environ["JUSTPAYME_HOME"], ignore_errors=True)

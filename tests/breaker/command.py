@@ -30,7 +30,6 @@ from tests import conftest as house
 from tests.breaker import record
 from tests.breaker.shrink import shorten
 from tests.breaker.simulation import Theatre
-from tests.fixtures.processor import stay_on_one
 
 TAIL = 25
 """Lines of a failed story that are printed."""
@@ -115,9 +114,7 @@ def _play_all(options: Namespace, todo: list[int], keep: Keep) -> tuple[Tally, f
     players = []
     for number in range(options.processes):
         ours, theirs = context.Pipe()
-        player = context.Process(
-            target=_player, args=(number, options.processes, theirs), daemon=True
-        )
+        player = context.Process(target=_player, args=(number, theirs), daemon=True)
         player.start()
         pipes.append(ours)
         players.append(player)
@@ -155,9 +152,8 @@ def _give(pipe: Any, batches: list[list[int]], waiting: dict[Any, list[int]]) ->
         pipe.send(waiting[pipe])
 
 
-def _player(number: int, processes: int, pipe: Pipe) -> None:
+def _player(number: int, pipe: Pipe) -> None:
     """A process that plays what it is given, until it is given nothing."""
-    stay_on_one(number, processes)
     with _theatre(number) as theatre:
         while (seeds := pipe.recv()) is not None:
             pipe.send(play(theatre, seeds))

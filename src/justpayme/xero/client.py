@@ -314,7 +314,7 @@ class XeroClient:
             return unclear(_lost(error))
         self._count(len(body), answer.headers)
         found = read_answer(request, answer.status_code, answer.headers, body, self.clock.now())
-        self._heed(found.problem)
+        self._heed(found.problem if isinstance(found, Answer) else found)
         return found
 
     def _not_now(self) -> Problem | None:
