@@ -46,6 +46,9 @@ FACTORY = RequestFactory()
 WORKERS = ("worker 1", "worker 2")
 VARIANTS = 3
 """So many different small books start a story."""
+CUT = "OperationalError"
+"""What a run says in the end whose database went (`Options.cuts`); any other error that nobody
+had thought of is a finding."""
 LONGEST_END = 400
 """Turns in which everybody must have ended what she was at."""
 
@@ -574,6 +577,8 @@ class Telling:
             quiet(self.world, *connections, audit=True)
         self.story.findings += judge(self.world, connections, (*ALWAYS, *QUIET))
         self.story.findings += [Finding("rule", text) for text in self.stage.problems]
+        broken = Run.objects.filter(error_code="internal").exclude(error_text__contains=CUT)
+        self.story.findings += [Finding("rule", run.error_text) for run in broken]
         if any(secret in line for secret in self.world.secrets for line in self.stage.heard):
             self._failed("I-54", "a log line holds a token")
         self.story.end = _prints()

@@ -29,7 +29,7 @@ SELDOM = {"batch of 50": 48, "audit": 6}
 LEFT_OUT = {"connect": 2}
 """Of so many cases of the others, else of six, it leaves one out, but none of a call that changes
 Xero."""
-PARTS = 4
+PARTS = 8 if FULL else 1
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ COMPARED = 60
 """Of so many points one is compared with the death that stands for it."""
 
 FORTY = 40
-EVERY = 193
+EVERY = 389
 """Of so many pairs of deaths the everyday run takes one."""
 LARGE = {"batch of 50": 20}
 """Scenarios so large that the everyday run takes so much less of them."""
@@ -83,13 +83,13 @@ def test_a_death_in_the_recovery_from_a_death(owner: Membership, cases: Cases, n
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_database_hangs_up(owner: Membership, cases: Cases, name: str) -> None:
-    """F13, I-52: in every other state that a scenario goes through; the full run at each point."""
+    """F13, I-52: in every third state that a scenario goes through; the full run at each point."""
     scenario = SCENARIOS[name]
     with arranged(owner, scenario) as (stage, back):
         points = crash_points.count_points(stage, back, scenario, hangs_up=True)
         asked = [at for at, what in enumerate(points.seen, 1) if not what.startswith(WIRE)]
         last = sorted({points.states[at - 1]: at for at in asked}.values())
-        for at in asked if FULL else last[:: LARGE.get(name, 2)]:
+        for at in asked if FULL else last[:: LARGE.get(name, 3)]:
             crash_points.loses_database(stage, back, scenario, at)
             cases(1)
 

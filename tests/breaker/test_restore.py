@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 FULL = os.environ.get("JUSTPAYME_FULL") == "1"
-HISTORIES = 1_000 if FULL else 36
+HISTORIES = 1_000 if FULL else 18
 CHUNKS = 2
 """Tests for each age, so that two processes share the work."""
 

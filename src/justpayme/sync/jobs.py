@@ -12,11 +12,10 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from django.db import connections as databases
-from django.db.models import DateTimeField, ExpressionWrapper, F, Q, Value
 from procrastinate.contrib.django import app
 
 from justpayme.accounts.models import User
-from justpayme.sync import ending, lost, outbox, runs, tokens, webhooks
+from justpayme.sync import ending, lost, outbox, plain, runs, tokens, webhooks
 from justpayme.sync.clock import RealClock
 from justpayme.sync.doorbell import TASK, defer
 from justpayme.sync.models import Connection, Meter, OAuthState, Run, Shipment
@@ -94,30 +93,31 @@ def start_due(now: datetime) -> int:
     A time further off than the interval can only come from a clock that was ahead then: it has
     come, too (I-43). What Xero told us to wait for is `blocked_until`.
     """
-    interval = F("interval_minutes") * Value(timedelta(minutes=2))
-    due = Connection.objects.filter(
-        Q(blocked_until__isnull=True) | Q(blocked_until__lte=now),
-        Q(next_due_at__lte=now)
-        | Q(next_due_at__gt=ExpressionWrapper(now + interval, output_field=DateTimeField())),
-        state=Connection.State.LIVE,
-    )
-    ids = list(due.values_list("pk", flat=True))
+    live = Connection.State.LIVE
+    ids = [pk for (pk,) in plain.rows(_DUE, live, now, now, now)]
     for pk in ids:
         defer(pk, Run.Cause.SCHEDULE, None)
     told = [pk for pk in webhooks.due(now) if pk not in ids]
     for pk in told:
         defer(pk, Run.Cause.WEBHOOK, None)
-    waiting = Connection.objects.filter(
-        Q(blocked_until__isnull=True) | Q(blocked_until__lte=now),
-        state=Connection.State.LIVE,
-        failures=0,  # else what waits goes with the next try
-        outbox__state__in=outbox.MAY_LEAVE,
-    )
-    others = waiting.exclude(pk__in=ids + told).distinct().only("state", "direction")
-    to_send = [connection for connection in others if outbox.has_work(connection, now)]
+    waiting = {pk for (pk,) in plain.rows(_WAITING, live, now, list(outbox.MAY_LEAVE))}
+    others = Connection.objects.filter(pk__in=waiting.difference(ids, told)).order_by("pk")
+    to_send = [c for c in others.only("state", "direction") if outbox.has_work(c, now)]
     for connection in to_send:
         defer(connection.pk, Run.Cause.EDIT, None)
     return len(ids) + len(told) + len(to_send)
+
+
+_DUE = """SELECT id FROM sync_connection
+WHERE state = %s AND (blocked_until IS NULL OR blocked_until <= %s)
+AND (next_due_at <= %s OR next_due_at > %s + interval_minutes * interval '2 minutes')"""
+
+# One that failed sends what waits with its next try.
+_WAITING = """SELECT DISTINCT connection.id FROM sync_connection AS connection
+JOIN sync_outboxitem AS item ON item.connection_id = connection.id
+WHERE connection.state = %s AND connection.failures = 0
+AND (connection.blocked_until IS NULL OR connection.blocked_until <= %s)
+AND item.state = ANY(%s)"""
 
 
 def forget_dead_jobs() -> int:

@@ -22,7 +22,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F
 
 from justpayme.sync import plain
 from justpayme.sync.calls import calls_of_a_day
@@ -78,17 +78,17 @@ def receive(events: Iterable[Event], now: datetime) -> Counter[Fate]:
 
 def due(now: datetime) -> list[int]:
     """Ids of the organisations to look at now because of what Xero told us."""
-    waiting = Connection.objects.filter(
-        Q(blocked_until__isnull=True) | Q(blocked_until__lte=now),
-        Q(heard__taken_at__isnull=True) | Q(heard__taken_at__lte=now - REST),
-        state=Connection.State.LIVE,
-        failures=0,  # else it goes with the next try
-        imported_at__isnull=False,
-        heard__waiting_since__lte=now - SETTLE,
-    )
-    tenants = dict(waiting.values_list("pk", "tenant_id"))
+    tenants = dict(plain.rows(_DUE, Connection.State.LIVE, now, now - SETTLE, now - REST))
     used = calls_of_a_day(now, set(tenants.values())) if tenants else {}
     return [pk for pk, tenant in tenants.items() if used.get(tenant, 0) < SHARE]
+
+
+# One that failed is looked at with its next try.
+_DUE = """SELECT connection.id, connection.tenant_id FROM sync_connection AS connection
+JOIN sync_heard AS heard ON heard.connection_id = connection.id
+WHERE connection.state = %s AND connection.failures = 0 AND connection.imported_at IS NOT NULL
+AND (connection.blocked_until IS NULL OR connection.blocked_until <= %s)
+AND heard.waiting_since <= %s AND (heard.taken_at IS NULL OR heard.taken_at <= %s)"""
 
 
 def waits(connection: Connection) -> bool:
