@@ -5,7 +5,6 @@ The everyday run lives through two random stories of each kind, the full run thr
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +19,7 @@ from django.db import connection as database
 from msgspec.structs import replace as replaced
 from psycopg.errors import UniqueViolation
 from tests.bills.given import HOSTILE, NOW, a_bill, a_client, act, line
+from tests.extent import FULL
 from tests.fixtures.xero import Xero
 from tests.sync.hands import bill_of, done, sales, stamp_of
 
@@ -34,7 +34,6 @@ from justpayme.sync.models import ClientLink, Connection
 pytestmark = pytest.mark.django_db
 
 SECOND = timedelta(seconds=1)
-FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 
 
 def books(business: Business) -> queries.Books:

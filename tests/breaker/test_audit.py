@@ -3,13 +3,13 @@ what Xero changed without a stamp (F8) the daily audit finds and heals alone."""
 
 from __future__ import annotations
 
-import os
 from collections import Counter, deque
 from collections.abc import Callable
 from random import Random
 
 import pytest
 from tests.breaker.plants import OURS, THEIRS, Found, sow
+from tests.extent import FULL
 from tests.fixtures.xero import Xero
 from tests.sync.hands import done
 
@@ -19,7 +19,6 @@ from justpayme.sync.verify import Report, verify
 
 pytestmark = [pytest.mark.django_db, pytest.mark.layer("audit")]
 
-FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 FIELDS = range(36 if FULL else 4)
 """So many lives of an organisation, each for ours and for Xero's."""
 ROUNDS = 3

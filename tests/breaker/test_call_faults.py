@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from unittest import mock
 
@@ -12,6 +11,7 @@ from tests.breaker.call_faults import FAULTS
 from tests.breaker.likeness import Judged
 from tests.breaker.scenarios import SCENARIOS
 from tests.breaker.stage import stage_of
+from tests.extent import FULL
 
 from justpayme.accounts.models import Membership, User
 from justpayme.core import outbox as rules
@@ -21,7 +21,6 @@ pytestmark = [
     pytest.mark.layer("call faults"),
     pytest.mark.timeout(1800),
 ]
-FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 Cases = Callable[[int], None]
 FLAVOURS = ("alone", "replaced", "lasting")
 SELDOM = {"batch of 50": 48, "audit": 6}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
@@ -12,6 +10,8 @@ import pytest
 from tests.breaker import crash_points
 from tests.breaker.scenarios import SCENARIOS
 from tests.breaker.stage import WIRE, Points
+from tests.extent import FULL
+from tests.fixtures.layers import Cases
 
 from justpayme.accounts.models import Membership, User
 from justpayme.sync import apply, jobs
@@ -22,8 +22,6 @@ pytestmark = [
     pytest.mark.layer("crash points"),
     pytest.mark.timeout(3600),
 ]
-FULL = os.environ.get("JUSTPAYME_FULL") == "1"
-Cases = Callable[[int], None]
 COMPARED = 60
 """Of so many points one is compared with the death that stands for it."""
 
@@ -62,7 +60,8 @@ def test_a_death_at_any_point(owner: Membership, cases: Cases, name: str) -> Non
                 crash_points.dies_alike(stage, back, scenario, at, points, later)
                 cases(1)
         for at in every:
-            cases(1 if FULL else points.states.count(points.states[at - 1]))
+            alike = 0 if FULL else points.states.count(points.states[at - 1]) - 1
+            cases(1, alike=alike)
 
 
 def _last_ones(points: Points, name: str) -> list[int]:

@@ -8,7 +8,6 @@ full run all of them, and 20,000 with more switches at random.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ from tests.breaker.independence import Seen, Stories
 from tests.breaker.interleave import Switches, duet
 from tests.breaker.pairs import PAIRS, Pair
 from tests.breaker.theatre import Theatre, theatre
+from tests.extent import FULL
+from tests.fixtures.layers import Cases
 
 from justpayme.sync import apply, calls, push, search, tokens, webhooks
 from justpayme.sync.models import Connection, Heard, Run
@@ -33,7 +34,6 @@ pytestmark = [
     pytest.mark.timeout(7200),
 ]
 
-FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 TWICE, MANY = 120, 5
 """Of each pair at most so many schedules with two switches are played every time that stand for
 so many others."""
@@ -63,9 +63,7 @@ def quietly() -> Iterator[None]:
     SHARES,
     ids=[f"{pair.name}-{part}" if parts > 1 else pair.name for pair, part, parts in SHARES],
 )
-def test_the_two_never_harm_each_other(
-    pair: Pair, part: int, parts: int, cases: Callable[[int], None], request: pytest.FixtureRequest
-) -> None:
+def test_the_two_never_harm_each_other(pair: Pair, part: int, parts: int, cases: Cases) -> None:
     with theatre(pair) as stage:
         stage.remembers = FULL
         singles = list(stage.singles(part, parts))
@@ -73,11 +71,9 @@ def test_the_two_never_harm_each_other(
         cases(once)
         known = Stories(Seen(*single) for single in singles)
         twice = [Twice(Seen(*s), plan) for s in singles for plan in stage.doubles(*s)]
-        cases(_every(stage, known, twice) if FULL else _enough(stage, known, twice, parts))
+        played = _every(stage, known, twice) if FULL else _enough(stage, known, twice, parts)
         covered = [second for second in twice if known.alike(second.once, second.number)]
-        request.node.user_properties.append(
-            ("schedules", f"{once + len(twice if FULL else covered)}/{once + len(twice)}")
-        )
+        cases(played, alike=0 if FULL else len(covered) - played)
         cases(_compare(stage, known, covered, COMPARED // parts))
         longest = max(len(played.steps) for _, played in singles)
         at_random = _at_random(stage.random, longest)[part::parts] if FULL else []

@@ -6,16 +6,15 @@ it waits for the end of quarantines. Every run has a few, with bills that exist 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import pytest
 from tests.breaker.kills import TARGETS, Siege, begun, both_ways
 from tests.e2e.conftest import running
+from tests.extent import FULL
 
 pytestmark = [pytest.mark.layer("process kills"), pytest.mark.timeout(7200)]
 
-FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 SIEGES = range(2, 6)
 KILLS = 51
 """Of each siege: 204 together."""

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from tests.breaker.planted import PLANTED
 from tests.breaker.planting import ROOT, Outcome, Planted, planted, told
+from tests.extent import FULL
 from tests.generated import check_current
 
-FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 Cases = Callable[[int], None]
 
 EVERY_DAY = (

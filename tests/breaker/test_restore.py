@@ -15,6 +15,7 @@ from django.db import connections as databases
 from django.test import override_settings
 from tests.breaker.restores import AGES, Restores, as_from_a_dump, doubled, unequal
 from tests.breaker.world import World, new_process
+from tests.extent import FULL
 
 from justpayme.core.outbox import has_marker
 from justpayme.runtime.config import read
@@ -28,7 +29,6 @@ pytestmark = [
     pytest.mark.timeout(3600),
 ]
 
-FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 HISTORIES = 1_000 if FULL else 18
 CHUNKS = 2
 """Tests for each age, so that two processes share the work."""

@@ -5,7 +5,6 @@ What they can find is shown by what they do find when something is planted: `tes
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -16,10 +15,10 @@ from django.utils import timezone
 from tests.breaker import people
 from tests.breaker.shrink import shorten
 from tests.breaker.simulation import Options, Theatre
+from tests.extent import FULL
 
 from justpayme.sync import restored
 
-FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 SEEDS = 5000 if FULL else 500
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -8,7 +8,6 @@ proven here. The formula is written out in tests/breaker/time_machine.py.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -21,6 +20,7 @@ from django.db import connections as databases
 from tests.breaker import time_machine as tm
 from tests.breaker.stage import Observed
 from tests.breaker.time_machine import AUCKLAND, DAY, LONDON, NEW_YORK, SYDNEY, Machine, Watched
+from tests.extent import FULL
 
 from justpayme.accounts.models import Business
 from justpayme.sync.models import Connection, Run
@@ -30,7 +30,6 @@ pytestmark = [
     pytest.mark.layer("time machine"),
     pytest.mark.timeout(3000),
 ]
-FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 Tell = Callable[[int], None]
 Build = Callable[..., Machine]
 CYCLES = 96

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from random import Random
 
 import pytest
 from tests.breaker.stage import stage_of
 from tests.conformance.story import tell
+from tests.extent import FULL
 
 from justpayme.accounts.models import Membership, User
 from xero_sandbox.open_questions import Open, changed, questions
@@ -18,7 +18,6 @@ pytestmark = [
     pytest.mark.layer("conformance"),
     pytest.mark.timeout(900),
 ]
-FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 EITHER = [{}, *({q.name: value} for q in questions() for value in q.values[1:])]
 CHUNKS = 8 if FULL else 4
 MIXED = 200 if FULL else 6

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +11,7 @@ from uuid import uuid4
 import pytest
 from django.test import Client
 from django.urls import reverse
+from tests.extent import FULL
 from tests.fixtures.webhooks import KEY, knock, listen
 from tests.fixtures.xero import Xero
 from tests.integrations.conftest import browser_of
@@ -25,7 +25,7 @@ from justpayme.xero.webhook import LONGEST
 
 pytestmark = pytest.mark.django_db
 
-FORGERIES = 5000 if os.environ.get("JUSTPAYME_FULL") == "1" else 300
+FORGERIES = 5000 if FULL else 300
 
 
 def event(tenant: object, category: str = "INVOICE", **other: Any) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The pages of a bill that stands between here and Xero: what they say and what they offer."""
 
-import os
 import re
 from dataclasses import replace
 from datetime import date, timedelta
@@ -10,6 +9,7 @@ import pytest
 from django.utils import timezone
 from tests.bills.given import HOSTILE, a_bill, act
 from tests.bills.test_two_ways import clash, contact_question, edit, pay
+from tests.extent import FULL
 from tests.fixtures.xero import NOW
 from tests.pages.test_bills_pages import filled, page_of, text_of
 from tests.sync.given import invoice_of, open_bill, push
@@ -19,7 +19,6 @@ from justpayme.bills.models import Bill
 from justpayme.sync.models import Conflict, Connection, Link, OutboxItem
 
 State = OutboxItem.State
-FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 
 
 @pytest.fixture

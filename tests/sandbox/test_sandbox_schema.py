@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -17,6 +16,7 @@ from tests.conformance.deviations import DEVIATIONS, GUESSES, page, unexpected, 
 from tests.conformance.published import known
 from tests.conformance.shape import Finding, Shapes
 from tests.conformance.watch import Watcher
+from tests.extent import FULL
 from tests.generated import check_current
 from tests.sandbox.client import NOW, REDIRECT, WRITE_SCOPES, Xero
 
@@ -34,7 +34,6 @@ LISTS = ("Invoices", "Contacts", "Payments", "CreditNotes", "Overpayments", "Pre
 SETTINGS = (
     "Organisation", "Organisation/Actions", "Accounts", "TaxRates", "BrandingThemes", "Currencies",
 )  # fmt: skip
-FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 SHAPES = Shapes()
 OTHERWISE = [
     (name, value) for name, kind in get_type_hints(Open).items() for value in get_args(kind)[1:]

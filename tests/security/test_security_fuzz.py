@@ -6,18 +6,17 @@ The everyday run makes up to 20 calls of each operation, the full run up to 40; 
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.extent import FULL
 from tests.security.world import MISSING, World, fingerprint
 
 from justpayme.api.models import TokenUse
 from justpayme.api.v1 import schema
 
-FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 OPERATIONS = [
     (path.removeprefix("/api/v1"), method.upper(), details)
     for path, methods in schema()["paths"].items()

@@ -6,17 +6,16 @@ in turns. The full run lets all five try.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
+from tests.extent import FULL
 from tests.security.calls import ask, is_api, path_of, send
 from tests.security.routes import EVERYBODY, MAY, ROWS, addresses
 from tests.security.world import World, fingerprint
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ROLES = ("anonymous", "charlie", "vera", "bob", "alice")
-FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 OURS = [route for route, row in ROWS.items() if not row.library]
 LIBRARY = [route for route, row in ROWS.items() if row.library]
 

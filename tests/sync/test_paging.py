@@ -6,7 +6,6 @@ leave the same behind: there the everyday run takes each situation up once, the 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import timedelta
 from random import Random
@@ -17,6 +16,7 @@ import pytest
 from django.apps import apps
 from django.db import connection as database
 from msgspec.structs import replace
+from tests.extent import FULL
 from tests.fixtures.xero import Xero
 from tests.sync.hands import (
     Crash,
@@ -38,7 +38,6 @@ from justpayme.bills.models import Bill, HistoryEntry
 from justpayme.sync.models import Connection, Link, Meter, Run
 
 pytestmark = pytest.mark.django_db
-FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ each call meet each fault every day.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from tests.extent import FULL
 from tests.fixtures.xero import NOW, Xero
 from tests.sync.given import bill_of, edit, invoice_of, open_bill, open_bills, pay, push, unpay
 from tests.sync.hands import undone
@@ -23,7 +23,6 @@ from justpayme.sync import outbox, runs
 from justpayme.sync.models import Conflict, Connection, Link, OutboxItem, Run
 
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(900)]
-FULL = os.environ.get("JUSTPAYME_FULL") == "1"
 State = OutboxItem.State
 
 

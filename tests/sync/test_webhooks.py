@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ import pytest
 from django.db import connection as database
 from django.db import connections as databases
 from django.db import transaction
+from tests.extent import FULL
 from tests.fixtures.webhooks import deliver, listen, look, waiting
 from tests.fixtures.xero import Xero
 from tests.sync.given import edit, open_bill
@@ -318,7 +318,7 @@ def test_a_thousand_old_events_again_change_nothing(xero: Xero, imported: Connec
 
 # --- I-45: sooner, and nothing else ------------------------------------------------------------
 
-SEEDS = 400 if os.environ.get("JUSTPAYME_FULL") == "1" else 16
+SEEDS = 400 if FULL else 16
 
 
 @pytest.mark.layer("properties")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Any
 import httpx2
 import msgspec
 import pytest
+from tests.extent import FULL
 from tests.xero.pages import invoice, page
 from tests.xero.test_client import Xero
 
@@ -25,7 +25,7 @@ from justpayme.core.errors import Problem
 from justpayme.xero import wire
 from justpayme.xero.translate import check_sums, to_bill
 
-PAYLOADS = 20_000 if os.environ.get("JUSTPAYME_FULL") == "1" else 2_000
+PAYLOADS = 20_000 if FULL else 2_000
 PARTS = 2
 ODD: tuple[Any, ...] = (
     None, "", 0, -1, 1e308, "NaN", "1e400", [], {}, [None], True, "/Date(0+0000)/", "\x00",
