@@ -30,6 +30,7 @@ from django.db import connections as databases
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from tests.breaker.stage import Observed
+from tests.breaker.world import new_process
 from tests.fixtures.emptying import ALLOW
 
 from justpayme.sync import ending, runs
@@ -227,6 +228,7 @@ class Duet:
         me.there.set()
         while (work := me.work.get()) is not None:
             self._wait(me)
+            new_process()
             self._played.begun[me.index] = len(self._taken)
             me.home = database.connection.info.backend_pid
             try:

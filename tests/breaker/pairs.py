@@ -88,7 +88,6 @@ class Scene:
         """New processes; then until nothing moves any more."""
         self.duet.new_processes()
         new_process()
-        runs._mine.clear()
         jobs.recover_dead_runs(self.world.clock.now())
         quiet(self.world, self.now())
 

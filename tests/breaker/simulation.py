@@ -269,7 +269,6 @@ class Telling:
             self.world.app.webhooks.post = self._post
         self.world.working_for = lambda: stage.current.connection if stage.current else None
         new_process()
-        runs._mine = set()
 
     def note(self, text: str) -> None:
         """One line of the trace."""
@@ -567,7 +566,6 @@ class Telling:
         else:
             raise AssertionError("somebody never ends")
         new_process()
-        runs._mine = set()
         connections = list(Connection.objects.order_by("pk").select_related("business"))
         jobs.recover_dead_runs(self.world.clock.now())
         # Only an audit finds what has no stamp (I-5); an increment must find all else.

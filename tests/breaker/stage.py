@@ -380,7 +380,6 @@ class Stage:
         """What it knew and held is gone."""
         database.needs_rollback = False
         new_process()
-        runs._mine.clear()
         self.sessions.process_died()
 
     # --- recovery ------------------------------------------------------------------------------

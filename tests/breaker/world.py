@@ -362,8 +362,9 @@ def people_of(name: str, currency: str = "GBP") -> Membership:
 
 
 def new_process() -> None:
-    """What a process knew by its own clock is gone."""
+    """What a process knew by its own clock, and which syncs it was at, is gone."""
     WATCH._seen.clear()
+    runs._mine.clear()
 
 
 def next_moment(world: World, connection: Connection) -> datetime | None:
