@@ -8,10 +8,11 @@ bill's own currency; dates are calendar days, never instants.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 
 ZERO = Decimal(0)
@@ -123,7 +124,12 @@ class BillFields:
 
     def take(self, other: BillFields, names: tuple[str, ...]) -> BillFields:
         """The same with the named fields taken from `other`."""
-        return replace(self, **{n: getattr(other, n) for n in names}) if names else self
+        if not names:
+            return self
+        taken = list(_values(self))
+        for name in names:
+            taken[_PLACE[name]] = getattr(other, name)
+        return BillFields(*taken)
 
     def differing(self, other: BillFields) -> tuple[str, ...]:
         """The names of the fields whose values differ, in declaration order."""
@@ -131,6 +137,8 @@ class BillFields:
 
 
 FIELD_NAMES: tuple[str, ...] = tuple(f.name for f in fields(BillFields))
+_PLACE = {name: place for place, name in enumerate(FIELD_NAMES)}
+_values: Callable[[BillFields], tuple[Any, ...]] = attrgetter(*FIELD_NAMES)
 
 UNITS: dict[str, tuple[str, ...]] = {
     "number": ("number",),

@@ -86,16 +86,17 @@ def merge(
     ours_may_stand = not read_only and remote.status is not _ENDED
     outgoing: list[str] = []
     conflicts: list[Conflict] = []
-    for unit in UNITS:
+    differing = [unit for unit in UNITS if not _same(local, remote, unit)]  # not rows 1 and 4
+    for unit in differing:
         if _same(ours, remote, unit):
-            continue  # rows 1, 4 and 13: nothing to do, whoever changed it
+            continue  # row 13
         ours_changed = unit not in OWNED_BY_XERO and not _same(ours, agreed, unit)
         if ours_changed and ours_may_stand and _same(remote, agreed, unit):
             outgoing.append(unit)  # row 3
         elif ours_changed:
             conflicts.append(Conflict(unit, local, remote))  # row 5, or ours can't go out
     bill = remote.take(ours, _names(outgoing))
-    taken = tuple(u for u in UNITS if u not in outgoing and not _same(local, remote, u))
+    taken = tuple(unit for unit in differing if unit not in outgoing)
     return Merge(bill, remote, tuple(outgoing), tuple(conflicts), taken)
 
 
