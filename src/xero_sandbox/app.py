@@ -32,7 +32,6 @@ from xero_sandbox.faults import (
     KINDS,
     LATE,
     SENDING,
-    BadRule,
     Faults,
     put_off,
 )
@@ -122,7 +121,7 @@ class Sandbox:
         self.identity = Identity(store, app)
         self.api = Api(store, clock, self.identity)
         self.log = RequestLog()
-        self.faults = Faults()
+        self.faults = Faults(store)
         self.late = Late()
         self.webhooks = Webhooks(clock)
         self._hands = 0
@@ -175,7 +174,7 @@ class Sandbox:
             return Response(error.get_body(), error.code, content_type="text/html")
         except Denied as denied:
             return denied_answer(denied, self.store.open)
-        except (BadInput, BadRule, Refused) as error:
+        except (BadInput, Refused) as error:
             text = str(error).encode(errors="replace").decode()
             return json_answer({"error": text}, 400)
 
@@ -388,7 +387,7 @@ class Sandbox:
                 self.start_over(pages.sure(given))
             else:
                 act.act(self, action, given)
-        except (BadInput, BadRule, Refused) as error:
+        except (BadInput, Refused) as error:
             return pages.refused(str(error), pages.way_back(given))
         return Response(b"", 303, headers={"Location": pages.way_back(given, done=True)})
 
@@ -447,7 +446,9 @@ class Sandbox:
 
     def drop_fault(self, request: Request, rule: str) -> Response:
         """Remove one rule."""
-        self.faults.remove(rule)
+        if not self.faults.remove(rule):
+            text = f"There is no fault {rule[:60]}; GET /sandbox/faults lists those that are on"
+            return json_answer({"error": text}, 404)
         return Response(b"", 204)
 
     def changed(self, tenant_id: str, changes: Sequence[Change]) -> None:

@@ -13,22 +13,25 @@ and ``drip`` only sleeps through the clock that was handed in.
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from itertools import count as counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
 import msgspec
-from msgspec.structs import replace
+from msgspec import Meta
+from msgspec.structs import asdict, replace
 from werkzeug.wrappers import Request, Response
 
 from xero_sandbox.answers import denied_answer, oauth_answer
+from xero_sandbox.given import BadInput, Given, money, only_known, read, some, text
 from xero_sandbox.log import MUTATING
 from xero_sandbox.mangles import HARMLESS, MANGLES, WRITE_MANGLES, mangled
-from xero_sandbox.oauth import Denied
+from xero_sandbox.oauth import API_SCOPES, Denied
 from xero_sandbox.replays import FAILS, KEYS_DOWN, known
+from xero_sandbox.store import Store
 
 if TYPE_CHECKING:
     from xero_sandbox.app import Sandbox
@@ -41,20 +44,28 @@ BARRED, HIDDEN = "xero_sandbox.barred", "xero_sandbox.hidden"
 """Where a rule leaves scopes taken away and organisations hidden, in the WSGI environment."""
 LATE = "xero_sandbox.late"
 """Where a rule leaves itself when the write is to take effect later."""
+METHODS = ("GET", "HEAD", "OPTIONS", *sorted(MUTATING))
+LONGEST = 10_000_000
+"""Seconds that a fault may last or wait."""
 
 
-class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """One fault. ``parameters`` depend on the kind, see ``KINDS``."""
+class Wanted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A fault as it is asked for. ``parameters`` depend on the kind, see ``PARAMETERS``."""
 
     kind: str
     method: str = ""
     path: str = ""
     tenant: str = ""
     body: str = ""
-    nth: int = 1
-    count: int | msgspec.UnsetType | None = msgspec.UNSET
-    seconds: float | None = None
+    nth: Annotated[int, Meta(ge=1)] = 1
+    count: Annotated[int, Meta(ge=1)] | msgspec.UnsetType | None = msgspec.UNSET
+    seconds: Annotated[float, Meta(gt=0, le=LONGEST)] | None = None
     parameters: dict[str, Any] = {}
+
+
+class Rule(Wanted, kw_only=True):
+    """One fault that is switched on, and what came of it."""
+
     id: str = ""
     seen: int = 0
     fired: int = 0
@@ -259,7 +270,7 @@ def reset_mid_body(sandbox: "Sandbox", rule: Rule, request: Request, response: R
 def drip(sandbox: "Sandbox", rule: Rule, request: Request, response: Response) -> None:
     """Send ``bytes`` at a time (default 1), ``delay`` seconds apart (default 1)."""
     body = response.get_data()
-    step = max(int(rule.parameters.get("bytes", 1)), 1)
+    step = int(rule.parameters.get("bytes", 1))
     pause = float(rule.parameters.get("delay", 1))
 
     def drops() -> Iterator[bytes]:
@@ -322,28 +333,109 @@ KINDS: dict[str, str] = {
 """Every kind by name, with what it does."""
 
 
-class BadRule(Exception):
-    """A rule that cannot be; the sentence says why."""
+Check = Callable[[Given, str], object]
+
+
+def _number(given: Given, name: str) -> None:
+    """A number of seconds."""
+    number = money(given, name)
+    if not 0 <= number <= LONGEST:
+        raise BadInput(f"{name}: a number of seconds from 0 to {LONGEST}")
+
+
+def _whole(given: Given, name: str) -> None:
+    """A whole number of at least one."""
+    wanted = text(given, name)
+    if not wanted.isdecimal() or int(wanted) < 1:
+        raise BadInput(f"{name}: a whole number from 1")
+
+
+def _header(given: Given, name: str) -> None:
+    """What a header can hold."""
+    wanted = text(given, name)
+    if not (wanted.isascii() and wanted.isprintable()):
+        raise BadInput(f"{name}: seconds, missing, date, absurd or other plain letters")
+
+
+def _scopes(given: Given, name: str) -> None:
+    """Scopes of Xero's API, separated by spaces."""
+    for scope in text(given, name).split():
+        if scope not in API_SCOPES:
+            raise BadInput(f"{name}: there is no scope '{scope[:60]}', but {some(API_SCOPES)}")
+
+
+def _one_of(*values: str) -> Check:
+    def check(given: Given, name: str) -> None:
+        if text(given, name) not in values:
+            raise BadInput(f"{name}: one of {', '.join(values)}")
+
+    return check
+
+
+DELAY: dict[str, Check] = {"delay": _number}
+RETRY: dict[str, Check] = {"retry_after": _header}
+ROWS: dict[str, Check] = {"rows": _one_of("first", "all")}
+PARAMETERS: dict[str, dict[str, Check]] = {
+    **dict.fromkeys(("delay", "timeout_before", "timeout_after"), DELAY),
+    **dict.fromkeys(("limit_minute", "limit_day", "limit_app", "limit_concurrent"), RETRY),
+    "offline": {"text": text},
+    "reset_demo": {"tenant": text},
+    "remove_scope": {"scope": _scopes},
+    "hide_tenant": {"tenant": text},
+    "late": {"seconds": _number, "answer": _one_of("reset", "timeout"), **DELAY},
+    "drip": {"bytes": _whole, **DELAY},
+    **dict.fromkeys((*MANGLES, *WRITE_MANGLES), ROWS),
+    "mangle": {"mangle": _one_of(*MANGLES), **ROWS},
+}
+"""What the parameters of a kind may be; a kind that is not here has none."""
+NEEDED = {"remove_scope": "scope", "hide_tenant": "tenant", "mangle": "mangle"}
+"""The parameter that a kind is nothing without."""
+
+
+def checked(wanted: Wanted, tenants: Collection[str]) -> None:
+    """Refuse a rule that could never do anything, naming the field."""
+    if wanted.kind not in KINDS:
+        raise BadInput(f"kind: there is no '{wanted.kind[:60]}', but {', '.join(KINDS)}")
+    if wanted.method and wanted.method.upper() not in METHODS:
+        raise BadInput(f"method: one of {', '.join(METHODS)}, or none for any call")
+    reads = wanted.method and wanted.method.upper() not in MUTATING
+    if reads and (wanted.kind in OF_WRITES or wanted.body):
+        what = "body" if wanted.body else wanted.kind
+        raise BadInput(f"method: {what} is about writes, which are {some(MUTATING)}")
+    known = PARAMETERS.get(wanted.kind, {})
+    given = {f"parameters.{name}": value for name, value in wanted.parameters.items()}
+    only_known(given, [f"parameters.{name}" for name in known])
+    if wanted.kind in NEEDED:
+        text(given, f"parameters.{NEEDED[wanted.kind]}")
+    for name in wanted.parameters:
+        known[name](given, f"parameters.{name}")
+    for name, tenant in (
+        ("tenant", wanted.tenant),
+        ("parameters.tenant", given.get("parameters.tenant")),
+    ):
+        if tenant and str(tenant).lower() not in tenants:
+            raise BadInput(f"{name}: there is no such organisation; {SEE_TENANTS}")
+    if wanted.kind == "reset_demo" and not (given or wanted.method or wanted.path or wanted.tenant):
+        raise BadInput(f"parameters.tenant: the organisation to make anew; {SEE_TENANTS}")
+
+
+SEE_TENANTS = "GET /sandbox/organisations lists their tenant ids"
 
 
 class Faults:
     """The rules switched on."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._lock = threading.Lock()
         self._rules: dict[str, Rule] = {}
         self._ids = counter(1)
 
     def add(self, body: Any) -> Rule:
         """Check and add a rule given as JSON."""
-        try:
-            rule = msgspec.convert(body, Rule)
-        except (msgspec.ValidationError, UnicodeError) as error:
-            raise BadRule(str(error)) from error
-        if rule.kind not in KINDS:
-            raise BadRule(f"There is no fault '{rule.kind[:60]}'. There are: {', '.join(KINDS)}")
-        if rule.kind == "mangle" and str(rule.parameters.get("mangle")) not in MANGLES:
-            raise BadRule(f"There is no such mangle. There are: {', '.join(MANGLES)}")
+        wanted = read(body, Wanted)
+        checked(wanted, self._store.ledgers)
+        rule = Rule(**asdict(wanted))
         rule.path = rule.path or USUAL_PATH.get(rule.kind, "")
         if rule.count is msgspec.UNSET:
             lasting = rule.kind in LASTING or rule.seconds is not None
@@ -358,13 +450,13 @@ class Faults:
         with self._lock:
             return list(self._rules.values())
 
-    def remove(self, rule_id: str | None = None) -> None:
-        """Switch one rule off, or all."""
+    def remove(self, rule_id: str | None = None) -> bool:
+        """Switch one rule off, or all; whether there was such a rule."""
         with self._lock:
-            if rule_id is None:
-                self._rules.clear()
-            else:
-                self._rules.pop(rule_id, None)
+            if rule_id is not None:
+                return self._rules.pop(rule_id, None) is not None
+            self._rules.clear()
+            return True
 
     def firing(self, request: Request, now: datetime) -> list[Rule]:
         """The rules that happen to this request."""

@@ -1,9 +1,12 @@
 """The fields of a form or of a JSON object, each read with a sentence when it is wrong."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from xero_sandbox import listing
 from xero_sandbox.checks import MOST
@@ -11,11 +14,41 @@ from xero_sandbox.model import Contact, Invoice
 from xero_sandbox.store import Ledger
 
 Given = Mapping[str, Any]
+Shape = TypeVar("Shape")
+UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.S)
 YES, NO = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
 
 class BadInput(Exception):
     """A field is missing or wrong; the sentence names it."""
+
+
+def some(names: Iterable[str]) -> str:
+    """Names for a sentence, in order."""
+    return ", ".join(sorted(names))
+
+
+def only_known(given: Given, known: Iterable[str]) -> None:
+    """Refuse a field that nobody would read."""
+    for name in given:
+        if name not in known:
+            there = ", ".join(known) or "none at all"
+            raise BadInput(f"{name[:60]}: there is no such field here, but {there}")
+
+
+def read(given: object, shape: type[Shape]) -> Shape:
+    """JSON as a struct; what is wrong is named by its field."""
+    try:
+        return msgspec.convert(given, shape)
+    except UnicodeError as error:
+        raise BadInput("A character in it cannot be stored") from error
+    except msgspec.ValidationError as error:
+        said = str(error)
+        unknown = UNKNOWN.match(said)
+        if unknown:
+            only_known({unknown[1]: None}, shape.__struct_fields__)  # type: ignore[attr-defined]
+        what, _, where = said.rpartition(" - at `$.")
+        raise BadInput(f"{where[:-1]}: {what}" if where and what else said) from error
 
 
 def has(given: Given, name: str) -> bool:

@@ -1,6 +1,5 @@
 """The pages that a person sees: plain HTML without scripts, phone first, light and dark."""
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
@@ -8,7 +7,7 @@ from urllib.parse import urlencode, urlsplit
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from xero_sandbox.faults import KINDS
+from xero_sandbox.faults import KINDS, NEEDED, PARAMETERS
 from xero_sandbox.given import BadInput
 from xero_sandbox.html import (
     Cells,
@@ -88,7 +87,6 @@ def consent(
 
 PAGE_ROWS = 25
 METHODS = ("GET", "PUT", "POST", "DELETE")
-WAIT = re.compile(r"\d{1,6}(\.\d{1,3})?")
 
 
 def home(sandbox: "Sandbox", done: str) -> Response:
@@ -167,9 +165,11 @@ def fault_section(sandbox: "Sandbox") -> Markup:
         )
         for rule in sandbox.faults.rules()
     )
+    names = [(key, it.organisation.name) for key, it in sandbox.store.ledgers.items()]
     asked = fields(
-        select("Fault", "kind", ((kind, kind) for kind in KINDS)),
+        select("Fault", "kind", ((kind, kind) for kind in KINDS if kind not in NEEDED)),
         select("Only", "method", (("", "any call"), *((m, m) for m in METHODS))),
+        select("Organisation", "tenant", (("", "any"), *names)),
         field("Only addresses with (part of a path)", "path", ""),
         field("Only writes that hold", "body", ""),
         field("From which matching call on", "nth", "1"),
@@ -182,16 +182,17 @@ def fault_section(sandbox: "Sandbox") -> Markup:
 
 def fault_from_form(given: Mapping[str, str]) -> dict[str, Any]:
     """The rule that the form asks for."""
+    kind = given.get("kind", "")
+    asked = {name: given.get(name, "").strip() for name in ("path", "body", "tenant")}
     count, nth, wait = (given.get(name, "").strip() for name in ("count", "nth", "wait"))
-    seconds = float(wait) if WAIT.fullmatch(wait) else None
+    takes = "seconds" if "seconds" in PARAMETERS.get(kind, {}) else "delay"
     return {
-        "kind": given.get("kind", ""),
+        "kind": kind,
         "method": given.get("method", ""),
-        "path": given.get("path", "").strip(),
-        "body": given.get("body", "").strip(),
-        "nth": int(nth) if nth.isdecimal() else 1,
-        "count": int(count) if count.isdecimal() else None,
-        "parameters": {} if seconds is None else {"delay": seconds, "seconds": seconds},
+        **asked,
+        "nth": int(nth) if nth.isdecimal() else nth or 1,
+        "count": int(count) if count.isdecimal() else count or None,
+        "parameters": {takes: wait} if wait else {},
     }
 
 

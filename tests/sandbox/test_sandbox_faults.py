@@ -93,6 +93,53 @@ def test_an_impossible_rule_is_refused_with_a_sentence(xero: Xero, body: object)
 
 
 @pytest.mark.parametrize(
+    ("rule", "field"),
+    [
+        ({"kind": "delay", "parameters": {"delay": "x"}}, "parameters.delay"),
+        ({"kind": "delay", "parameters": {"delay": -1}}, "parameters.delay"),
+        ({"kind": "delay", "parameters": {"dealy": 1}}, "parameters.dealy"),
+        ({"kind": "delay", "parameters": {"delay": None}}, "parameters.delay"),
+        ({"kind": "drip", "parameters": {"bytes": 0}}, "parameters.bytes"),
+        ({"kind": "late", "parameters": {"answer": "maybe"}}, "parameters.answer"),
+        (
+            {"kind": "limit_day", "parameters": {"retry_after": "1\r\nX: 2"}},
+            "parameters.retry_after",
+        ),
+        ({"kind": "offline", "parameters": {"text": "\ud800"}}, "parameters.text"),
+        ({"kind": "error_500", "parameters": {"delay": 1}}, "parameters.delay"),
+        ({"kind": "null_row", "parameters": {"rows": "some"}}, "parameters.rows"),
+        ({"kind": "mangle"}, "parameters.mangle"),
+        ({"kind": "remove_scope"}, "parameters.scope"),
+        ({"kind": "remove_scope", "parameters": {"scope": "invoices"}}, "parameters.scope"),
+        ({"kind": "hide_tenant"}, "parameters.tenant"),
+        ({"kind": "hide_tenant", "parameters": {"tenant": "nobody"}}, "parameters.tenant"),
+        ({"kind": "reset_demo"}, "parameters.tenant"),
+        ({"kind": "error_500", "tenant": "nobody"}, "tenant"),
+        ({"kind": "error_500", "method": "FETCH"}, "method"),
+        ({"kind": "write_500", "method": "GET"}, "method"),
+        ({"kind": "error_500", "method": "GET", "body": "JPM"}, "method"),
+        ({"kind": "error_500", "nth": 0}, "nth"),
+        ({"kind": "error_500", "count": 0}, "count"),
+        ({"kind": "error_500", "seconds": -1}, "seconds"),
+        ({"kind": "error_500", "fired": 3}, "fired"),
+        ({"kind": "earthquake"}, "kind"),
+    ],
+)
+def test_a_rule_that_can_never_work_is_refused_by_its_field(
+    connected: Xero, rule: dict, field: str
+) -> None:
+    answer = connected.http.post("/sandbox/faults", content=json.dumps(rule))
+    assert (answer.status_code, answer.json()["error"].split(": ")[0]) == (400, field)
+    assert connected.http.get("/sandbox/faults").json()["rules"] == []
+    assert connected.get("Organisation").status_code == 200
+
+
+def test_a_rule_that_is_not_there_cannot_be_removed(xero: Xero) -> None:
+    answer = xero.http.delete("/sandbox/faults/77")
+    assert (answer.status_code, "77" in answer.json()["error"]) == (404, True)
+
+
+@pytest.mark.parametrize(
     ("kind", "problem", "retry_after"),
     [
         ("limit_minute", "minute", "26"),

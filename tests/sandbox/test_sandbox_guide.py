@@ -30,6 +30,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "limit_minute": {"retry_after": 7},
     "limit_day": {"retry_after": "date"},
     "offline": {"text": "The Organisation is offline"},
+    "reset_demo": {"tenant": "TENANT"},
     "remove_scope": {"scope": "accounting.invoices"},
     "hide_tenant": {"tenant": "TENANT"},
     "mangle": {"mangle": "number_nan", "rows": "all"},

@@ -160,6 +160,34 @@ def test_a_late_write_is_arranged_by_a_form(writer: Xero, clock: FrozenClock) ->
     assert len(writer.get("Contacts", where=where).json()["Contacts"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"wait": "long"}, "parameters.seconds"),
+        ({"kind": "error_500", "wait": "3"}, "parameters.delay"),
+        ({"nth": "second"}, "nth"),
+        ({"count": "0"}, "count"),
+    ],
+)
+def test_a_fault_that_cannot_be_is_refused_on_the_page(
+    writer: Xero, wrong: dict[str, str], field: str
+) -> None:
+    fields = {"kind": "late", "nth": "1", "count": "", "wait": "", "back": "/"}
+    answer = writer.http.post("/do/add-fault", data={**fields, **wrong})
+    assert f"{field}: " in answer.text
+    assert writer.http.get("/sandbox/faults").json()["rules"] == []
+
+
+def test_the_page_offers_no_fault_that_it_cannot_fill_in(connected: Xero) -> None:
+    page = connected.http.get("/").text
+    assert '<option value="reset_demo"' in page
+    assert '<option value="hide_tenant"' not in page
+    form = {"kind": "reset_demo", "tenant": connected.tenant("NZ"), "back": "/"}
+    assert connected.http.post("/do/add-fault", data=form).status_code == 303
+    connected.get("Organisation", "NZ")
+    assert connected.tenant("NZ") != form["tenant"]
+
+
 def test_an_invoice_shows_all_that_can_be_done(connected: Xero, form: dict[str, str]) -> None:
     contact = connected.get("Contacts/C004").json()["Contacts"][0]["ContactID"]
     do(connected, "create-invoice", form, contact=contact, description="Lesson", unit_amount="80")
