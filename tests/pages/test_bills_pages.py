@@ -117,6 +117,47 @@ def test_a_late_check_takes_the_double_rule_away(browser, alice, business):
     assert "As of" in text_of(page)
 
 
+def test_overdue_bills_are_as_many_in_the_figures_as_in_their_tab(browser, alice):
+    late = TODAY - timedelta(days=3)
+    for currency in ("GBP", "GBP", "EUR", "USD"):
+        a_bill(alice, currency=currency, due_on=late)
+    text = text_of(browser.get("/bills/"))
+    assert "Overdue £240.00 and €120.00, US$120.00, on 4 bills" in text
+    assert "Overdue 4" in text
+
+
+def test_the_foot_of_the_list_says_which_bills_these_are(browser, alice, business):
+    make_large(business, a_connection(business), bills=60, clients=5, now=timezone.now())
+    page, feet = browser.get("/bills/").content.decode(), []
+    for way in ("after", "after", "before", "before"):
+        feet.append(re.search(r"(\d+–\d+ of \d+ bills)", page)[1])
+        edge = re.search(rf'href="([^"]*{way}=[^"]*)"', page)[1].replace("&amp;", "&")
+        page = browser.get(edge).content.decode()
+    assert feet == [
+        "1–25 of 60 bills",
+        "26–50 of 60 bills",
+        "51–60 of 60 bills",
+        "26–50 of 60 bills",
+    ]
+    assert "1–25 of 60 bills" in page
+
+
+@pytest.mark.parametrize("sort", ["newest", "due", "amount", "client"])
+def test_the_foot_counts_in_the_order_of_the_list(browser, business, sort):
+    make_large(business, a_connection(business), bills=60, clients=5, now=timezone.now())
+    page = browser.get(f"/bills/?sort={sort}").content.decode()
+    edge = re.search(r'href="([^"]*after=[^"]*)"', page)[1].replace("&amp;", "&")
+    assert "26–50 of 60 bills" in browser.get(edge).content.decode()
+
+
+def test_a_list_of_one_page_says_only_how_many_bills_there_are(browser, alice):
+    a_bill(alice)
+    a_bill(alice)
+    text = text_of(browser.get("/bills/"))
+    assert "2 bills, by date of issue" in text
+    assert "of 2 bills" not in text
+
+
 def test_paging_leads_forwards_and_back(browser, alice, business):
     make_large(business, a_connection(business), bills=60, clients=5, now=timezone.now())
     first = browser.get("/bills/").content.decode()

@@ -49,6 +49,32 @@ def test_what_is_owed_is_told_per_currency_and_by_age(browser, alice):
     assert "1 draft" in text
 
 
+def test_overdue_bills_are_counted_over_all_currencies(browser, alice):
+    a_bill(alice, **overdue(10))
+    a_bill(alice, currency="EUR", **overdue(20))
+    page = browser.get("/")
+    assert "£120.00 and €120.00 are overdue, on 2 bills" in text_of(page)
+    assert 'href="/bills/?status=overdue"' in page.content.decode()
+    assert "2 bills" in text_of(browser.get("/bills/?status=overdue"))
+
+
+def test_a_bill_that_is_overdue_in_another_currency_alone_is_told(browser, alice):
+    a_bill(alice, due_on=TODAY)
+    a_bill(alice, currency="EUR", **overdue(20))
+    page = browser.get("/")
+    assert "€120.00 is overdue, on 1 bill" in text_of(page)
+    assert "nothing is overdue" not in text_of(page)
+    assert "See overdue bills" in text_of(page)
+
+
+def test_nothing_is_overdue_where_no_bill_of_any_currency_is(browser, alice):
+    a_bill(alice, due_on=TODAY)
+    a_bill(alice, currency="EUR", due_on=TODAY)
+    text = text_of(browser.get("/"))
+    assert "and €120.00 in euros · nothing is overdue" in text
+    assert "See overdue bills" not in text
+
+
 def test_the_bars_of_the_chart_carry_the_numbers_of_the_table(browser, alice):
     a_bill(alice, due_on=TODAY)
     a_bill(alice, lines=(line(unit_amount=Decimal(50)),), **overdue(3))

@@ -1,7 +1,8 @@
 """Lists that stay fast at any depth: pages by position of the last row, never by counting.
 
 A cursor holds the sort values of the row at the edge of a page. Going forward reads the rows
-beyond it, going back the rows before it; an index serves both.
+beyond it, going back the rows before it; an index serves both. Only to say which rows a page in
+the middle shows are those before it counted.
 """
 
 from __future__ import annotations
@@ -99,6 +100,13 @@ def read_page(
         found,
         before=_encode(keys, found[0]) if has_before else "",
         after=_encode(keys, found[-1]) if has_after else "",
+    )
+
+
+def count_before(rows: QuerySet[Any, Any], keys: Sequence[Key], page: Page[Any]) -> int:
+    """How many rows come before a page of them."""
+    return (
+        rows.filter(_beyond(keys, _decode(keys, page.before), True)).count() if page.before else 0
     )
 
 

@@ -260,14 +260,23 @@ def list_bills(
 ) -> Page[BillRow]:
     """One page of the list; two statements. Raises paging.BadCursor."""
     keys = SORTS[wanted.sort]
-    names = [key.name for key in keys if key.name in _KEYS]
+    rows = _sortable(books, wanted).values(*_ROW, *(key.name for key in keys if key.name in _KEYS))
+    found = paging.read_page(rows, keys, size=size, after=after, before=before)
+    return Page(_bill_rows(books, found.rows), found.before, found.after)
+
+
+def count_before(books: Books, wanted: Wanted, page: Page[Any]) -> int:
+    """How many bills of the list come before a page of it; one statement, none on the first."""
+    return paging.count_before(_sortable(books, wanted), SORTS[wanted.sort], page)
+
+
+def _sortable(books: Books, wanted: Wanted) -> QuerySet[Bill]:
+    """The bills that are wanted, with what they are sorted by."""
+    names = [key.name for key in SORTS[wanted.sort] if key.name in _KEYS]
     rows = narrowed(books, wanted).annotate(**{name: _KEYS[name] for name in names})
     if wanted.sort == "client":
         rows = rows.filter(client__business=books.business)  # lets the index of names lead
-    found = paging.read_page(
-        rows.values(*_ROW, *names), keys, size=size, after=after, before=before
-    )
-    return Page(_bill_rows(books, found.rows), found.before, found.after)
+    return rows
 
 
 def summarise(books: Books, wanted: Wanted) -> Summary:

@@ -265,6 +265,11 @@ def count_bills(count: int) -> str:
     return f"{count:,} bill{'' if count == 1 else 's'}"
 
 
+def in_words(parts: Sequence[str]) -> str:
+    """a, b and c."""
+    return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
+
+
 # --- figures -------------------------------------------------------------------------------------
 
 
@@ -288,8 +293,8 @@ def list_figures(summary: Summary, books: Books, label: str = "Outstanding") -> 
     lead = money(own.owed, home)
     figures = [
         Figure(label, lead, lead=True, state=confidence(books), extra=long_class(lead)),
-        Figure("Overdue", money(own.late, home), count_bills(own.late_bills)),
-        Figure("Due in 7 days", money(own.soon, home), count_bills(own.soon_bills), extra="hide-m"),
+        _figure_of("Overdue", summary, home, "late"),
+        _figure_of("Due in 7 days", summary, home, "soon", extra="hide-m"),
     ]
     for sums in summary.sums:
         if sums.currency != home and sums.owed_bills:
@@ -297,9 +302,22 @@ def list_figures(summary: Summary, books: Books, label: str = "Outstanding") -> 
             name = f"In {currency_name(sums.currency)}"
             owed = money(sums.owed, sums.currency)
             figures.append(Figure(name, owed, note, extra="foreign"))
-    paid = count_bills(own.paid_bills)
-    figures.append(Figure(f"Paid in {month}", money(own.paid, home), paid, extra="hide-m"))
+    figures.append(_figure_of(f"Paid in {month}", summary, home, "paid", extra="hide-m"))
     return figures
+
+
+def _figure_of(label: str, summary: Summary, home: str, what: str, extra: str = "") -> Figure:
+    """A sum in the home currency; under it those in others, and the bills of all of them."""
+    own, others, bills = Decimal(0), [], 0
+    for sums in summary.sums:
+        amount, count = getattr(sums, what), getattr(sums, f"{what}_bills")
+        bills += count
+        if sums.currency == home:
+            own = amount
+        elif count:
+            others.append(money(amount, sums.currency).text)
+    note = f"and {', '.join(others)}, on {count_bills(bills)}" if others else count_bills(bills)
+    return Figure(label, money(own, home), note, extra=extra)
 
 
 def long_class(amount: Money) -> str:

@@ -15,7 +15,7 @@ from justpayme.bills.queries import (
     Books,
     Tally,
 )
-from justpayme.bills.shown import UNNAMED, count_bills, currency_name
+from justpayme.bills.shown import UNNAMED, count_bills, currency_name, in_words
 from justpayme.sync.models import Connection, is_fresh
 from justpayme.web.format import (
     MISSING,
@@ -48,7 +48,7 @@ class Ageing:
     name: str
     total: Money
     late: Money
-    late_bills: str
+    late_bills: int
     bars: list[Bar]
 
 
@@ -61,13 +61,12 @@ def shown_ageing(ages: Mapping[str, Sequence[Age]], books: Books) -> list[Ageing
 
 def _ageing(code: str, ages: Sequence[Age]) -> Ageing:
     late = ages[1:]
-    late_count = sum(age.bills for age in late)
     return Ageing(
         currency=code,
         name=currency_name(code),
         total=money(sum((age.owed for age in ages), Decimal(0)), code),
         late=money(sum((age.owed for age in late), Decimal(0)), code),
-        late_bills=count_bills(late_count),
+        late_bills=sum(age.bills for age in late),
         bars=[_bar(age, max(a.owed for a in ages), code) for age in ages],
     )
 
@@ -82,6 +81,24 @@ def _bar(age: Age, most: Decimal, code: str) -> Bar:
         bills=f"{age.bills:,}",
         owed=money(age.owed, code),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """What is overdue, of every currency: amounts, and the words after them."""
+
+    amounts: str
+    words: str
+
+
+def shown_late(ages: Sequence[Ageing]) -> Late | None:
+    """As many bills as the list of overdue bills has; None when nothing is overdue."""
+    late = [age for age in ages if age.late_bills]
+    if not late:
+        return None
+    verb = "are" if len(late) > 1 else "of it is" if late[0] is ages[0] else "is"
+    bills = count_bills(sum(age.late_bills for age in late))
+    return Late(in_words([age.late.text for age in late]), f"{verb} overdue, on {bills}")
 
 
 @dataclass(frozen=True, slots=True)

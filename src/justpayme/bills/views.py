@@ -50,6 +50,7 @@ def home(request: BusinessRequest) -> HttpResponse:
         "own": ages[0],
         "others": ages[1:],
         "ages": ages,
+        "late": shown_home.shown_late(ages),
         "state": shown.confidence(books),
         "needs": shown_home.needs(queries.oldest_overdue(books), tally, books),
         "paid": shown_home.shown_paid(queries.recently_paid(books), books),
@@ -105,7 +106,7 @@ def bills(request: BusinessRequest) -> HttpResponse:
         "rows": shown.shown_bills(page.rows, books),
         "figures": shown.list_figures(summary, books),
         "tabs": _tabs(wanted, summary),
-        "pager": _bills_pager(wanted, page, summary.counts[wanted.status]),
+        "pager": _bills_pager(books, wanted, page, summary.counts[wanted.status]),
         "caption": f"{wanted.status.title()} bills, {SORT_WORDS[wanted.sort]}",
         "any_bill": summary.counts["all"] or wanted.narrows,
         "clear_url": list_url(Wanted(status=wanted.status, sort=wanted.sort)),
@@ -151,8 +152,15 @@ def _tabs(wanted: Wanted, summary: queries.Summary) -> list[Tab]:
     ]
 
 
-def _bills_pager(wanted: Wanted, page: Page[Any], count: int) -> Pager:
-    shown_now = f"{len(page.rows):,} of {shown.count_bills(count)}"
+def _bills_pager(books: Books, wanted: Wanted, page: Page[Any], count: int) -> Pager:
+    """The place of a page is counted only where a page is before it and another after it."""
+    shown_now = shown.count_bills(count)
+    if page.before or page.after:
+        first = 1
+        if page.before:
+            last = count - len(page.rows)
+            first += queries.count_before(books, wanted, page) if page.after else last
+        shown_now = f"{first:,}–{first + len(page.rows) - 1:,} of {shown_now}"
     return Pager(
         text=f"{shown_now}, {SORT_WORDS[wanted.sort]}",
         previous_url=list_url(wanted, before=page.before) if page.before else "",
