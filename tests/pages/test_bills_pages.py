@@ -251,6 +251,27 @@ def test_a_linked_bill_names_its_owner_and_offers_no_change(browser, alice, busi
         assert words not in text
 
 
+def test_a_bill_leads_to_the_xero_that_has_its_invoice(browser, alice, business, settings):
+    connection = a_connection(business)
+    link = linked(a_bill(alice), connection)
+    real = f"https://go.xero.com/app/!abc12/invoicing/view/{link.invoice_id}"
+    assert real in browser.get(f"/bills/{link.bill_id}/").content.decode()
+    settings.XERO_LOGIN_URL = "http://127.0.0.1:8100"
+    page = browser.get(f"/bills/{link.bill_id}/").content.decode()
+    local = f"http://127.0.0.1:8100/org/{connection.tenant_id}/invoice/{link.invoice_id}"
+    assert f'href="{local}"' in page
+    assert "go.xero.com" not in page
+
+
+def test_a_bill_leads_to_a_page_that_the_local_xero_has(browser, xero, imported):
+    link = imported.links.exclude(bill__number="").first()
+    page = browser.get(f"/bills/{link.bill_id}/").content.decode()
+    address = re.search(r'href="(http://xero\.test/[^"]*)"', page)[1]
+    there = xero.http.get(address)
+    assert there.status_code == 200
+    assert link.bill.number in there.text
+
+
 def test_a_change_from_xero_names_its_run(browser, alice, business):
     bill = a_bill(alice)
     connection = a_connection(business)

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+from django.conf import settings
 from django.urls import reverse
 
 from justpayme.bills.models import Bill, ClientHistory, Line, Payment
@@ -25,6 +26,7 @@ from justpayme.core.bill import MoneyKind, TaxMode
 from justpayme.core.outbox import without_marker
 from justpayme.core.totals import rate_text
 from justpayme.core.zones import zone
+from justpayme.runtime.config import DEFAULT_XERO_LOGIN_URL
 from justpayme.sync.models import Connection, Link, OutboxItem, checked_at
 from justpayme.web.format import (
     MISSING,
@@ -51,11 +53,14 @@ REMOTE_STATUS = {
 
 
 def open_in_xero(connection: Connection, invoice_id: UUID | str) -> str:
-    """The invoice in Xero's own pages. "" when the organisation's short code is not known.
+    """The invoice in the pages of the Xero that has it. "" when the organisation's short code is
+    not known, which only the real one's pages need; any other Xero is our local one.
 
     [?] The form of this address is taken from Xero's deep links and was not tried against a
     real organisation: https://developer.xero.com/documentation/guides/how-to-guides/deep-link-xero
     """
+    if settings.XERO_LOGIN_URL != DEFAULT_XERO_LOGIN_URL:
+        return f"{settings.XERO_LOGIN_URL}/org/{connection.tenant_id}/invoice/{invoice_id}"
     if not connection.short_code:
         return ""
     return f"{XERO}/{quote(connection.short_code, safe='!')}/invoicing/view/{invoice_id}"
