@@ -70,7 +70,8 @@ class DemoError(Exception):
 
 @dataclass(frozen=True)
 class Report:
-    """What a first import brought, and how many bills differ from Xero."""
+    """What a first import brought, and how many bills differ from Xero. `kept`: it was imported
+    by an earlier start."""
 
     organisation: str
     bills: int
@@ -79,6 +80,7 @@ class Report:
     calls: int
     seconds: float
     drift: int = 0
+    kept: bool = False
 
     def as_json(self) -> dict[str, object]:
         """The one line that --check prints."""
@@ -233,13 +235,14 @@ class Demo:
         start_django(self.server.url)
         password = self._keys()["password"]
         make_person(password)
+        kept = _connections().filter(imported_at__isnull=False).exists()
         if not _connections().exists():
             self.say(f"connecting {ORGANISATION}: sign in, Connect Xero, allow, choose")
             with Visitor(self.config.base_url) as visitor:
                 visitor.sign_in(EMAIL, password)
                 visitor.connect(ORGANISATION)
         self._watch_import(supervisor)
-        return report_of(_connections().get())
+        return replace(report_of(_connections().get()), kept=kept)
 
     def _watch_import(self, supervisor: Supervisor) -> None:
         bar = _Bar(self.out)
@@ -261,8 +264,7 @@ class Demo:
 
     def _welcome(self, report: Report) -> None:
         self.say(
-            f"\n{report.organisation}: {report.bills} bills, {report.clients} clients and "
-            f"{report.payments} payments, in {report.calls} calls and {report.seconds:.1f} s\n"
+            f"\n{told_report(report)}\n"
             f"\n  JustPayMe    {self.config.base_url}"
             f"\n  sign in as   {EMAIL}"
             f"\n  password     {self._keys()['password']}"
@@ -313,6 +315,16 @@ def report_of(connection: "Connection") -> Report:
         payments=Payment.objects.filter(bill__link__connection=connection).count(),
         calls=sum(first.values_list("calls", flat=True)),
         seconds=round((ended - begun).total_seconds(), 2) if ended else 0.0,
+    )
+
+
+def told_report(report: Report) -> str:
+    """What there is to look at, and what it took if that was just imported."""
+    took = f"in {report.calls} calls and {report.seconds:.1f} s"
+    return (
+        f"{report.organisation}: {report.bills} bills, {report.clients} clients and "
+        f"{report.payments} payments, "
+        f"{'kept from the last time (demo --fresh starts afresh)' if report.kept else took}"
     )
 
 
@@ -387,9 +399,23 @@ class _RunLines:
 def line_about(run: "Run") -> str:
     """One sync run in one line."""
     at = timezone.localtime(run.ended_at or run.started_at, None).strftime("%H:%M:%S")
-    told = f"{run.created} new, {run.changed} changed" if run.error_text == "" else run.error_text
+    told = run.error_text or _counts(run)
     calls = f"{run.calls} call{'' if run.calls == 1 else 's'}"
     return f"{at}  {run.connection.name}, {run.get_kind_display().lower()}: {told} ({calls})"
+
+
+def _counts(run: "Run") -> str:
+    """What a run did: always what its kind is for, all else where there is any."""
+    from justpayme.sync.models import Run
+
+    sends = run.kind == Run.Kind.PUSH
+    counts = (
+        (run.created, "new", not sends),
+        (run.changed, "changed", not sends),
+        (run.sent, "sent", sends),
+        (run.refused, "refused", False),
+    )
+    return ", ".join(f"{count} {word}" for count, word, always in counts if count or always)
 
 
 class Visitor:
