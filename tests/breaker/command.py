@@ -9,18 +9,23 @@ A failure prints its seed and its end, is made shorter, and is told again by `--
 from __future__ import annotations
 
 import json
-import multiprocessing
-import multiprocessing.connection
+import math
 import os
 import shutil
+import signal
 import sys
+import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from multiprocessing.connection import Connection as Pipe
+from itertools import islice
+from multiprocessing import get_context
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +35,8 @@ from tests import conftest as house
 from tests.breaker import record
 from tests.breaker.shrink import shorten
 from tests.breaker.simulation import Theatre
+
+from justpayme.runtime.process import die_with_parent_now
 
 TAIL = 25
 """Lines of a failed story that are printed."""
@@ -63,6 +70,7 @@ class Tally:
 
 def run(options: Namespace) -> int:
     """Play what was asked for; 1 if anything did not hold."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if options.replay is not None:
             return _replay(options)
@@ -73,18 +81,25 @@ def run(options: Namespace) -> int:
             if kept:
                 record.add(kept, done, tally, seconds)
 
+        keep(Tally(), [], 0)  # so that a record that can't be written is told now
         tally, seconds = _play_all(options, todo, keep)
         _show(options, tally, seconds)
         return 1 if tally.failures else 0
+    except BrokenProcessPool:
+        _hint("\na process that played is gone; what the others played counts\n")
+        return 1
+    except KeyboardInterrupt:
+        _hint("\nstopped\n")
+        return 130
     finally:
         shutil.rmtree(os.environ["JUSTPAYME_HOME"], ignore_errors=True)
 
 
 @contextmanager
-def _theatre(number: int) -> Iterator[Theatre]:
+def _theatre() -> Iterator[Theatre]:
     """A theatre on a new database of its own."""
-    home = Path(os.environ["JUSTPAYME_HOME"]) / str(number)
-    home.mkdir(mode=0o755)
+    home = Path(tempfile.mkdtemp(dir=os.environ["JUSTPAYME_HOME"]))
+    home.chmod(0o755)
     server = house.throw_away(home)
     server.start()
     try:
@@ -107,56 +122,51 @@ Keep = Callable[[Tally, list[int], float], None]
 
 def _play_all(options: Namespace, todo: list[int], keep: Keep) -> tuple[Tally, float]:
     """Play these seeds, over processes; what was tried, and the seconds it took."""
-    context = multiprocessing.get_context("fork")
-    started, tally, done = time.monotonic(), Tally(), list[int]()
-    kept = started
-    pipes: list[Pipe] = []
-    players = []
-    for number in range(options.processes):
-        ours, theirs = context.Pipe()
-        player = context.Process(target=_player, args=(number, theirs), daemon=True)
-        player.start()
-        pipes.append(ours)
-        players.append(player)
-    end = started + 60 * options.minutes if options.minutes else None
-    batches = [todo[i : i + BATCH] for i in range(0, len(todo), BATCH)][::-1]
-    waiting: dict[Any, list[int]] = {}
-    for pipe in pipes:
-        _give(pipe, batches, waiting)
-    while waiting:
-        for pipe in multiprocessing.connection.wait(list(waiting)):
-            told = pipe.recv()  # type: ignore[union-attr]
-            for failure in told["failures"]:
-                _hint(f"\nseed {failure['seed']} failed: {failure['findings'][0][:200]}\n")
-            tally.add(told)
-            done += waiting.pop(pipe)
-            if end is None or time.monotonic() < end:
-                _give(pipe, batches, waiting)
-        now = time.monotonic()
-        _progress(options, tally, len(todo), now - started)
-        if now > kept + EVERY:
-            keep(tally, done, now - started)
-            kept = now
-    for pipe in pipes:
-        pipe.send(None)
-    for player in players:
-        player.join()
-    seconds = time.monotonic() - started
-    keep(tally, done, seconds)
+    started = kept = time.monotonic()
+    end = started + 60 * options.minutes if options.minutes else math.inf
+    tally, done = Tally(), list[int]()
+    batches = (todo[at : at + BATCH] for at in range(0, len(todo), BATCH))
+    pool = ProcessPoolExecutor(options.processes, get_context("fork"), _begin)
+    try:
+        waiting = {pool.submit(_play, some): some for some in islice(batches, options.processes)}
+        while waiting:
+            for ended in wait(waiting, return_when=FIRST_COMPLETED).done:
+                told = ended.result()
+                for failure in told["failures"]:
+                    _hint(f"\nseed {failure['seed']} failed: {failure['findings'][0][:200]}\n")
+                tally.add(told)
+                done += waiting.pop(ended)
+                if time.monotonic() < end:
+                    waiting |= {pool.submit(_play, some): some for some in islice(batches, 1)}
+            now = time.monotonic()
+            _progress(options, tally, len(todo), now - started)
+            if now > kept + EVERY:
+                keep(tally, done, now - started)
+                kept = now
+    finally:
+        pool.shutdown(cancel_futures=True)
+        seconds = time.monotonic() - started
+        keep(tally, done, seconds)
     return tally, seconds
 
 
-def _give(pipe: Any, batches: list[list[int]], waiting: dict[Any, list[int]]) -> None:
-    if batches:
-        waiting[pipe] = batches.pop()
-        pipe.send(waiting[pipe])
+_playing: Theatre
+"""That of this process."""
 
 
-def _player(number: int, pipe: Pipe) -> None:
-    """A process that plays what it is given, until it is given nothing."""
-    with _theatre(number) as theatre:
-        while (seeds := pipe.recv()) is not None:
-            pipe.send(play(theatre, seeds))
+def _begin() -> None:
+    """A process that plays: it ends with whoever started it, who alone hears of Ctrl-C."""
+    global _playing
+    die_with_parent_now(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stack = ExitStack()
+    Finalize(None, stack.close, exitpriority=1)
+    _playing = stack.enter_context(_theatre())
+
+
+def _play(seeds: list[int]) -> dict[str, Any]:
+    return play(_playing, seeds)
 
 
 def play(theatre: Theatre, seeds: list[int]) -> dict[str, Any]:
@@ -235,7 +245,7 @@ def _tell(failure: dict[str, Any]) -> None:
 
 def _replay(options: Namespace) -> int:
     """Tell one seed again, and, if it fails, as short as it can be made."""
-    with _theatre(0) as theatre:
+    with _theatre() as theatre:
         story = theatre.play(options.replay)
         if story.findings and not options.whole:
             _hint("made shorter …\n")

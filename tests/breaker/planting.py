@@ -265,7 +265,7 @@ def attempt(plants: Sequence[Planted], *, control: bool) -> list[Outcome]:
     """Try them all in this process, which has run no tests yet."""
     trial = Trial(plants, control)
     checks = list(dict.fromkeys(plant.check.partition("[")[0] for plant in plants))
-    quiet = ["-q", "--no-header", "--timeout=600", "--hypothesis-seed=0"]
+    quiet = ["-qq", "--no-header", "-p", "no:layers-table", "--timeout=600", "--hypothesis-seed=0"]
     code = pytest.main([*quiet, "-p", "no:randomly", "-p", "no:cacheprovider", *checks], [trial])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         raise AssertionError(f"pytest could not run the checks: {code!r}")
@@ -293,6 +293,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--control", action="store_true", help="run each check unplanted first")
     parser.add_argument("--report", type=Path, help="write the outcomes there as JSON")
     given = parser.parse_args(arguments)
+    if unknown := set(given.names) - {plant.name for plant in PLANTED}:
+        parser.error(f"no plant is called {', '.join(map(repr, sorted(unknown)))}")
     chosen = [p for p in PLANTED if not given.names or p.name in given.names]
     _calm()
     with tempfile.TemporaryDirectory() as folder:

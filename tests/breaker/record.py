@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from justpayme.runtime.command import CommandError
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,6 +29,10 @@ SHOWN = ("views", "shown", "forms", "urls", "commands", "bill_commands")
 
 TELLERS = ("actors", "checkers", "choices", "ground", "people", "simulation", "weather", "world")
 """Modules beside this one that tell a story and judge it."""
+
+
+ENTRY = {"code", "began", "process", "ranges", "failures"}
+"""What is read of an entry of the record."""
 
 
 def code() -> str:
@@ -69,12 +78,13 @@ class Run:
 
 
 def add(run: Run, seeds: list[int], tally: Any, seconds: float) -> None:
-    """Write down what this run played, in place of what it wrote before."""
-    path, start = run.path, run.began.strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Write down what this run played, in place of what it wrote before. Raises CommandError."""
+    start = run.began.strftime("%Y-%m-%dT%H:%M:%SZ")
     entry = {
         "code": run.code,
         "commit": run.commit,
         "began": start,
+        "process": os.getpid(),
         "machine": _machine(),
         "ranges": ranges(sorted(seeds)),
         "seeds": len(seeds),
@@ -84,10 +94,26 @@ def add(run: Run, seeds: list[int], tally: Any, seconds: float) -> None:
         "failures": sorted(failure["seed"] for failure in tally.failures),
         "seconds": round(seconds),
     }
-    others = [other for other in _read(path) if other["began"] != start]
-    new = Path(f"{path}.new")
-    new.write_text(json.dumps([*others, entry], indent=1) + "\n")
-    new.replace(path)
+    mine = (start, os.getpid())
+    try:
+        with _alone(Path(run.path).absolute().parent):
+            others = [e for e in _read(run.path) if (e["began"], e["process"]) != mine]
+            new = Path(f"{run.path}.new")
+            new.write_text(json.dumps([*others, entry], indent=1) + "\n")
+            new.replace(run.path)
+    except OSError as error:
+        raise CommandError(f"{run.path} cannot be written: {error.strerror}.") from error
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else writes a record there meanwhile."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def ranges(seeds: list[int]) -> list[tuple[int, int]]:
@@ -103,8 +129,13 @@ def ranges(seeds: list[int]) -> list[tuple[int, int]]:
 def _read(path: str | None) -> list[dict[str, Any]]:
     if not path or not Path(path).exists():
         return []
-    found: list[dict[str, Any]] = json.loads(Path(path).read_text())
-    return found
+    try:
+        found = json.loads(Path(path).read_text())
+        if all(entry.keys() >= ENTRY for entry in found):
+            return list(found)
+    except (OSError, ValueError, AttributeError, TypeError):
+        pass
+    raise CommandError(f"{path} is no record of stories. Name another file.")
 
 
 def _machine() -> str:

@@ -49,12 +49,12 @@ Tests that find nothing say something only if they would have found something. S
 are planted in our own code, one at a time, each a slip that somebody has made somewhere; and each
 must be caught, by an assertion, by tests that run every day and with no more cases than they try
 every day. An everyday run plants twelve of them, a full run all. To try one:
-`python -m tests.breaker.planting "{example}"`.
+`.venv/bin/python -m tests.breaker.planting "{example}"` (`./justpayme test` makes `.venv`).
 
 *Cases*: about how many that test had tried when one failed.
 
-| # | where | what is planted | what it would do to a user | promise | caught by | cases |
-| - | ----- | --------------- | -------------------------- | ------- | --------- | ----- |
+| # | name | where | what is planted | what it would do to a user | promise | caught by | cases |
+| - | ---- | ----- | --------------- | -------------------------- | ------- | --------- | ----- |
 """
 
 
@@ -107,4 +107,4 @@ def _row(number: int, plant: Planted) -> str:
     caught = f"{Path(path).stem}: {test}" if test else Path(path).stem
     caught = caught.replace("_", " ").removeprefix("test ").replace(": test ", ": ")
     cells = (plant.mistake, plant.harm, plant.promise, caught, f"{plant.after:,}")
-    return f"| {number} | `{where}` | {' | '.join(cells)} |\n"
+    return f"| {number} | {plant.name} | `{where}` | {' | '.join(cells)} |\n"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 from random import Random
 from typing import Any
 
@@ -20,6 +21,7 @@ from msgspec.structs import replace
 from tests.fixtures.xero import NOW, TestClock, Xero, go_two_way
 
 from justpayme.accounts.models import Business, Membership, User
+from justpayme.core import schedule
 from justpayme.sync import outbox, runs
 from justpayme.sync.models import IN_FLIGHT, Connection, OutboxItem, Run
 from justpayme.sync.under_way import WATCH
@@ -131,10 +133,20 @@ class Tap(httpx2.BaseTransport):
         call.status, call.answered = answer.status_code, self.world.frozen.now()
         call.problem = answer.headers.get("x-rate-limit-problem", "")
         wait = answer.headers.get("retry-after", "")
-        call.retry_after = float(wait) if wait.isdigit() else None
+        call.retry_after = _seconds(wait, call.answered)
         answer.stream = Body(answer.stream, request)
         self.after(call)
         return answer
+
+
+def _seconds(wait: str, now: datetime) -> float | None:
+    """What a Retry-After asks for, in seconds or as a date; None if nothing that makes sense."""
+    if wait.isdigit():
+        return float(wait)
+    try:
+        return (parsedate_to_datetime(wait) - now).total_seconds()
+    except (ValueError, TypeError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -382,8 +394,13 @@ def next_moment(world: World, connection: Connection) -> datetime | None:
     if connection.failures or connection.next_due_at is None:
         moments.append(connection.next_due_at or world.clock.now())
     found = min([*moments, *late], default=None)
-    blocked = connection.blocked_until
-    return max(found, blocked) if found and blocked else found
+    return found and max(found, world.clock.now() + _held_up(world, connection))
+
+
+def _held_up(world: World, connection: Connection) -> timedelta:
+    """How long Xero still makes us wait."""
+    until, now = connection.blocked_until, world.clock.now()
+    return until - now if until is not None and schedule.waits(until, now) else timedelta()
 
 
 def sync(world: World, connection: Connection, cause: Run.Cause = Run.Cause.SCHEDULE) -> Run | None:
@@ -415,8 +432,7 @@ def quiet(world: World, *connections: Connection, audit: bool = False, rounds: i
 
 def _last_look(world: World, connection: Connection, audit: bool) -> None:
     connection.refresh_from_db()
-    blocked = (connection.blocked_until or world.clock.now()) - world.clock.now()
-    world.clock.advance(61 + max(blocked.total_seconds(), 0))
+    world.clock.advance(61 + _held_up(world, connection).total_seconds())
     if audit:
         Connection.objects.filter(pk=connection.pk).update(audited_at=None)
     run = sync(world, connection)

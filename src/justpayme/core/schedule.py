@@ -12,6 +12,9 @@ INTERVALS = (5, 15, 30, 60, 180, 360, 720, 1440)
 AUDIT_EVERY = timedelta(hours=24)
 """Xero does not stamp every change (xero-facts 3.2); a full read finds the rest (I-5)."""
 
+LONGEST_WAIT = timedelta(days=1)
+"""Nothing that Xero asks us to wait for lasts longer (xero-facts 2.1)."""
+
 _FIRST_RETRY = timedelta(minutes=1)
 _LONGEST_RETRY = timedelta(minutes=30)
 
@@ -46,16 +49,24 @@ def after_problem(
     """When to try again after a failed sync, or None if a person must act first.
 
     `failures` counts this one. `jitter` in [0, 1) spreads organisations that failed together.
-    A time that Xero gave (Retry-After) is obeyed to the second.
+    A time that Xero gave (Retry-After) is obeyed to the second; if it was not long enough, we
+    wait longer on our own.
     """
     if problem.entry.next in (Next.RECONNECT, Next.HALT):
         return None
-    if problem.retry_after is not None:
-        return now + timedelta(seconds=problem.retry_after + jitter)
+    asked = problem.retry_after
+    if asked is not None and failures == 1:
+        return now + timedelta(seconds=asked + jitter)
     doubled = _FIRST_RETRY * int(2 ** min(failures - 1, 10))
     wait = min(doubled, _LONGEST_RETRY)
     wait = min(wait, timedelta(minutes=interval_minutes))
-    return now + wait * (1 + jitter / 4)
+    return now + max(wait * (1 + jitter / 4), timedelta(seconds=(asked or 0) + jitter))
+
+
+def waits(until: datetime | None, now: datetime) -> bool:
+    """Has Xero told us to wait `until` then? A time further off than any wait was reckoned by a
+    clock that was ahead, and holds nothing up (I-43)."""
+    return until is not None and now < until <= now + LONGEST_WAIT
 
 
 def voids_are_unusual(voids: int, open_before: int) -> bool:

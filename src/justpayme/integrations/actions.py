@@ -23,6 +23,7 @@ from justpayme.accounts.access import check_may_change, check_may_manage
 from justpayme.accounts.models import Membership
 from justpayme.accounts.security_log import record
 from justpayme.bills.models import HistoryEntry
+from justpayme.core import schedule
 from justpayme.core.errors import Next, Problem
 from justpayme.core.schedule import INTERVALS
 from justpayme.integrations.describe import describe
@@ -449,7 +450,8 @@ def choose(
 
 def sync_now(*, by: Membership, connection: Connection, now: datetime) -> str:
     """Ask for a sync at once. Answers `asked`; `running` or `soon` when it starts as soon as the
-    one under way has ended, or ten seconds after the last; `blocked` while Xero makes us wait.
+    one under way has ended, or ten seconds after the last; `blocked` while Xero makes us wait,
+    as soon as that is over.
 
     A press is never lost: what somebody just changed in Xero is what she wants to see.
     """
@@ -459,7 +461,10 @@ def sync_now(*, by: Membership, connection: Connection, now: datetime) -> str:
         if row.state != State.LIVE:
             raise NotPossible(f"{row.name} is not connected, so there is nothing to sync with.")
         under_way = running(row) is not None
-        if not under_way and row.blocked_until is not None and row.blocked_until > now:
+        until = row.blocked_until
+        if not under_way and until is not None and schedule.waits(until, now):
+            due = min(row.next_due_at or until, until)
+            Connection.objects.filter(pk=row.pk).update(next_due_at=due)
             return "blocked"
         last = row.runs.order_by("-started_at").first()
         due = now if last is None else max(now, last.started_at + SYNC_NOW_PAUSE)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from babel import Locale
 from django.urls import reverse
 
+from justpayme.core import schedule
 from justpayme.core.errors import CATALOGUE, Entry
 from justpayme.core.zones import zone
 from justpayme.integrations.queries import Held, Used
@@ -62,7 +63,7 @@ def card(
         fresh=is_fresh(connection, now),
         next=moment(next_at, now, tz) if next_at and not due else None,
         due=due,
-        blocked=moment(blocked, now, tz) if blocked and blocked > now else None,
+        blocked=moment(blocked, now, tz) if blocked and schedule.waits(blocked, now) else None,
         syncing=syncing,
         way=way(connection),
         held=held_up(connection, held or Held()),

@@ -11,6 +11,7 @@ import httpx2
 from django.conf import settings
 from django.db.models import Sum
 
+from justpayme.core import schedule
 from justpayme.core.errors import Problem
 from justpayme.sync import plain, tokens
 from justpayme.sync.models import Connection, Meter, Run
@@ -46,7 +47,7 @@ def client_of(connection: Connection, clock: Clock) -> Iterator[XeroClient]:
             tenant_id=str(connection.tenant_id),
             token=tokens.source(connection.tokens_id, clock.now),
             clock=clock,
-            guard=lambda: _is_live(connection),
+            guard=lambda: _is_free(connection, clock.now()),
             metered=lambda calls, size: meter(connection.tenant_id, clock.now(), calls, size),
             told_to_wait=lambda seconds: _block(connection, clock.now(), seconds),
             window=_recent_calls(connection, clock),
@@ -85,17 +86,27 @@ def _may_write(run: Run) -> None:
 _MAY_WRITE = "SELECT 1 FROM sync_connection WHERE id = %s AND state = %s AND direction = %s"
 
 
-def _is_live(connection: Connection) -> None:
-    if not Connection.objects.filter(pk=connection.pk, state=Connection.State.LIVE).exists():
+def _is_free(connection: Connection, now: datetime) -> None:
+    """Outside a run nothing is asked while Xero makes us wait."""
+    row = plain.one(_BLOCKED, connection.pk, Connection.State.LIVE)
+    if row is None:
         raise Problem("stopped", "the organisation is not connected")
+    if schedule.waits(row[0], now):
+        raise Problem("minute_limit", retry_after=(row[0] - now).total_seconds())
+
+
+_BLOCKED = "SELECT blocked_until FROM sync_connection WHERE id = %s AND state = %s"
 
 
 def _block(connection: Connection, now: datetime, seconds: float) -> None:
-    """No run of this organisation starts before so many seconds have passed."""
-    plain.do(_BLOCK, now + timedelta(seconds=seconds), connection.pk)
+    """No sync of this organisation in Xero starts before so many seconds have passed, whoever
+    is connected with it."""
+    until = now + timedelta(seconds=seconds)
+    plain.do(_BLOCK, now + schedule.LONGEST_WAIT, until, until, connection.tenant_id)
 
 
-_BLOCK = "UPDATE sync_connection SET blocked_until = GREATEST(blocked_until, %s) WHERE id = %s"
+_BLOCK = """UPDATE sync_connection SET blocked_until =
+CASE WHEN blocked_until > %s THEN %s ELSE GREATEST(blocked_until, %s) END WHERE tenant_id = %s"""
 
 
 def meter(

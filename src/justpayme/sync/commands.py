@@ -24,6 +24,7 @@ from justpayme.api.terminal import (
     sentences,
 )
 from justpayme.bills.queries import open_books
+from justpayme.core import schedule
 from justpayme.core.drift import WHY
 from justpayme.core.errors import Problem
 from justpayme.core.explain import Told, key_dies
@@ -94,8 +95,8 @@ def _run(connection: Connection) -> Run | None:
     while time.monotonic() < deadline:
         run = runs.run_sync(connection.pk, cause=Run.Cause.COMMAND, clock=clock)
         connection.refresh_from_db()
-        waits = (connection.blocked_until or clock.now()) - clock.now()
-        too_long = time.monotonic() + waits.total_seconds() > deadline
+        wait = _seconds_to_wait(connection, clock.now())
+        too_long = time.monotonic() + wait > deadline
         if run is not None or too_long or not connection.is_live:
             return run
         clock.sleep(0.5)
@@ -117,7 +118,18 @@ def _say_run(connection: Connection, run: Run | None, *, as_json: bool) -> None:
         )
 
 
+def _seconds_to_wait(connection: Connection, now: datetime) -> float:
+    """How long Xero still makes us wait."""
+    until = connection.blocked_until
+    if until is None or not schedule.waits(until, now):
+        return 0.0
+    return (until - now).total_seconds()
+
+
 def _why_not(connection: Connection) -> str:
+    until = connection.blocked_until
+    if until is not None and _seconds_to_wait(connection, RealClock().now()):
+        return f"Xero allows no more calls before {exact(until, zone(connection.time_zone))}."
     if connection.error_text:
         return connection.error_text
     if not connection.is_live:

@@ -94,13 +94,13 @@ def start_due(now: datetime) -> int:
     come, too (I-43). What Xero told us to wait for is `blocked_until`.
     """
     live = Connection.State.LIVE
-    ids = [pk for (pk,) in plain.rows(_DUE, live, now, now, now)]
+    ids = [pk for (pk,) in plain.rows(_DUE, live, now, now, now, now)]
     for pk in ids:
         defer(pk, Run.Cause.SCHEDULE, None)
     told = [pk for pk in webhooks.due(now) if pk not in ids]
     for pk in told:
         defer(pk, Run.Cause.WEBHOOK, None)
-    waiting = {pk for (pk,) in plain.rows(_WAITING, live, now, list(outbox.MAY_LEAVE))}
+    waiting = {pk for (pk,) in plain.rows(_WAITING, live, now, now, list(outbox.MAY_LEAVE))}
     others = Connection.objects.filter(pk__in=waiting.difference(ids, told)).order_by("pk")
     to_send = [c for c in others.only("state", "direction") if outbox.has_work(c, now)]
     for connection in to_send:
@@ -109,14 +109,15 @@ def start_due(now: datetime) -> int:
 
 
 _DUE = """SELECT id FROM sync_connection
-WHERE state = %s AND (blocked_until IS NULL OR blocked_until <= %s)
+WHERE state = %s
+AND (blocked_until > %s AND blocked_until <= %s + interval '1 day') IS NOT TRUE
 AND (next_due_at <= %s OR next_due_at > %s + interval_minutes * interval '2 minutes')"""
 
 # One that failed sends what waits with its next try.
 _WAITING = """SELECT DISTINCT connection.id FROM sync_connection AS connection
 JOIN sync_outboxitem AS item ON item.connection_id = connection.id
 WHERE connection.state = %s AND connection.failures = 0
-AND (connection.blocked_until IS NULL OR connection.blocked_until <= %s)
+AND (blocked_until > %s AND blocked_until <= %s + interval '1 day') IS NOT TRUE
 AND item.state = ANY(%s)"""
 
 

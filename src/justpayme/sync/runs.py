@@ -116,7 +116,7 @@ def _start(
         connection = Connection.objects.select_for_update().filter(pk=connection_id).first()
         if connection is None or not connection.is_live:
             return None
-        if connection.blocked_until is not None and connection.blocked_until > now:
+        if schedule.waits(connection.blocked_until, now):
             return None
         abandon(connection.pk, now)
         kind = kind or _kind(connection, cause, now)
@@ -229,7 +229,14 @@ def _end(run: Run, problem: Problem | None, seen_again: int, clock: Clock) -> No
     )
 
 
-_DECIDING = ("state", "failures", "next_due_at", "connected_at", "interval_minutes")
+_DECIDING = (
+    "state",
+    "failures",
+    "next_due_at",
+    "blocked_until",
+    "connected_at",
+    "interval_minutes",
+)
 """What decides when the next sync is due."""
 
 
@@ -254,7 +261,7 @@ def _after_success(run: Run, connection: Connection, now: datetime) -> dict[str,
     changes: dict[str, Any] = {
         "checked_at": run.started_at,
         "next_due_at": connection.next_due_at or due,
-        "blocked_until": None,
+        "blocked_until": _still_blocked(connection, now),
         "failures": 0,
         "error_code": "",
         "error_text": "",
@@ -267,6 +274,12 @@ def _after_success(run: Run, connection: Connection, now: datetime) -> dict[str,
     if run.kind in (Run.Kind.IMPORT, Run.Kind.AUDIT):
         changes["audited_at"] = _reading_since(run, connection)
     return changes
+
+
+def _still_blocked(connection: Connection, now: datetime) -> datetime | None:
+    """Until when Xero made somebody wait meanwhile, if that is not over."""
+    until = connection.blocked_until
+    return until if schedule.waits(until, now) else None
 
 
 def _reading_since(run: Run, connection: Connection) -> datetime:
@@ -296,7 +309,8 @@ def _after_problem(
         "error_at": now,
     }
     if problem.retry_after is not None:
-        changes["blocked_until"] = now + timedelta(seconds=problem.retry_after)
+        until = now + timedelta(seconds=problem.retry_after)
+        changes["blocked_until"] = max(until, _still_blocked(connection, now) or until)
     if problem.entry.next is Next.RECONNECT:
         changes |= {"state": Connection.State.LOST, "notified_at": None}
     if problem.entry.next is Next.HALT:

@@ -78,7 +78,7 @@ def receive(events: Iterable[Event], now: datetime) -> Counter[Fate]:
 
 def due(now: datetime) -> list[int]:
     """Ids of the organisations to look at now because of what Xero told us."""
-    tenants = dict(plain.rows(_DUE, Connection.State.LIVE, now, now - SETTLE, now - REST))
+    tenants = dict(plain.rows(_DUE, Connection.State.LIVE, now, now, now - SETTLE, now - REST))
     used = calls_of_a_day(now, set(tenants.values())) if tenants else {}
     return [pk for pk, tenant in tenants.items() if used.get(tenant, 0) < SHARE]
 
@@ -87,7 +87,7 @@ def due(now: datetime) -> list[int]:
 _DUE = """SELECT connection.id, connection.tenant_id FROM sync_connection AS connection
 JOIN sync_heard AS heard ON heard.connection_id = connection.id
 WHERE connection.state = %s AND connection.failures = 0 AND connection.imported_at IS NOT NULL
-AND (connection.blocked_until IS NULL OR connection.blocked_until <= %s)
+AND (blocked_until > %s AND blocked_until <= %s + interval '1 day') IS NOT TRUE
 AND heard.waiting_since <= %s AND (heard.taken_at IS NULL OR heard.taken_at <= %s)"""
 
 

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from justpayme.accounts.models import Business, Membership
+from justpayme.core import schedule
 from justpayme.core.errors import CATALOGUE
 from justpayme.core.zones import zone
 from justpayme.sync.models import Connection, is_fresh
@@ -104,7 +105,7 @@ class Frame:
                 if connection.state == state:
                     return make(connection)
         for connection in self.connections:
-            if connection.is_live and connection.blocked_until and self._waits_long(connection):
+            if connection.is_live and self._waits_long(connection):
                 return self._blocked(connection)
         return None
 
@@ -138,10 +139,10 @@ class Frame:
 
     def _waits_long(self, connection: Connection) -> bool:
         """Longer than the schedule: a short pause is not worth a banner."""
-        if connection.blocked_until is None:
+        until = connection.blocked_until
+        if until is None or not schedule.waits(until, self.now):
             return False
-        pause = (connection.blocked_until - self.now).total_seconds()
-        return pause > 60 * connection.interval_minutes
+        return (until - self.now).total_seconds() > 60 * connection.interval_minutes
 
     def _blocked(self, connection: Connection) -> Banner:
         when = self._told(connection.blocked_until, connection)

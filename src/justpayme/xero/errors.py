@@ -60,7 +60,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         return None
     value = value.strip()
     if value.isascii() and value.isdigit():
-        return min(float(value[:9]), _LONGEST_WAIT)
+        return min(float(value.lstrip("0")[:9] or 0), _LONGEST_WAIT)
     try:
         return min(max((parsedate_to_datetime(value) - now).total_seconds(), 0.0), _LONGEST_WAIT)
     except (ValueError, TypeError):

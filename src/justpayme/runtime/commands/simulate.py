@@ -2,7 +2,7 @@
 
 import os
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from importlib import import_module
 
 from justpayme.runtime.command import Command
@@ -11,16 +11,23 @@ from justpayme.runtime.commands.test import checkout
 
 def add_arguments(parser: ArgumentParser) -> None:
     """How many stories, which, and what to keep."""
-    parser.add_argument("--seeds", type=int, default=500, help="how many stories (500)")
-    parser.add_argument("--first-seed", type=int, default=1, help="the first one's number (1)")
-    parser.add_argument("--processes", type=int, default=min(os.cpu_count() or 1, 2))
-    parser.add_argument("--minutes", type=float, help="begin no more stories after so long")
+    parser.add_argument("--seeds", type=number, default=500, help="how many stories (500)")
+    parser.add_argument("--first-seed", type=number, default=1, help="the first one's number (1)")
+    parser.add_argument("--processes", type=number, default=2, help="at the same time (2)")
+    parser.add_argument("--minutes", type=number, help="begin no more stories after so long")
     parser.add_argument(
         "--record", metavar="FILE", help="add to this record, leave out what it has"
     )
     parser.add_argument("--json", action="store_true", help="the result as JSON")
-    parser.add_argument("--replay", type=int, metavar="SEED", help="tell this one again")
+    parser.add_argument("--replay", type=number, metavar="SEED", help="tell this one again")
     parser.add_argument("--whole", action="store_true", help="with --replay: don't make it shorter")
+
+
+def number(text: str) -> int:
+    """A whole number from 1; what tries nothing would look like a success."""
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
 
 
 def run(options: Namespace) -> int:
