@@ -10,7 +10,9 @@ import pytest
 from tests.bills.given import a_connection
 
 from justpayme.accounts.models import Business
+from justpayme.cli import main
 from justpayme.runtime import ground
+from justpayme.runtime.config import read
 from justpayme.runtime.demo import (
     BUSINESS,
     ORGANISATION,
@@ -22,6 +24,8 @@ from justpayme.runtime.demo import (
 )
 from justpayme.sync.models import Connection, Run
 
+README = Path(__file__).parents[2] / "README.md"
+EXTENT = "every test that needs neither a browser nor the package index"
 AT = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 
 
@@ -81,3 +85,26 @@ def test_bills_are_kept_where_an_earlier_start_imported_them(
     monkeypatch.setattr(ground, "start_django", lambda _url: None)
     report = demo._connected(SimpleNamespace(wait_for=imports))  # type: ignore[arg-type]
     assert report.kept is (before is not None)
+
+
+# --- what a newcomer reads before -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("uid", [0, 1000])
+def test_the_readme_says_where_the_demo_lives_and_how_to_start_afresh(uid: int) -> None:
+    text = README.read_text()
+    home = read({"HOME": "/home/maeve"}, uid=uid).config.home / "demo"
+    assert f"`{home}`".replace("/home/maeve", "~") in text
+    assert "`./justpayme demo --fresh`" in text
+
+
+def test_the_readme_and_the_help_agree_on_what_the_tests_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["test", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for text in (README.read_text(), shown):
+        assert EXTENT in text
+        assert "some twelve minutes on two cores" in text
+    assert "takes hours" in shown

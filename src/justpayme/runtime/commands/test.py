@@ -12,6 +12,10 @@ from justpayme.runtime.command import FAILED, Command, CommandError
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 HINT = "apt-get install chromium fonts-dejavu"
 WORKERS = 2
+ABOUT = (
+    "Run every test that needs neither a browser nor the package index: some twelve minutes on two "
+    "cores. In a checkout only."
+)
 FULL = {
     "JUSTPAYME_FULL": "1",
     "JUSTPAYME_EXAMPLES": "1000000",
@@ -29,7 +33,10 @@ FULL_TIMEOUT = 3600
 def add_arguments(parser: ArgumentParser) -> None:
     """Ours; all others go to pytest."""
     parser.add_argument("--browser", action="store_true", help="also the tests in a real browser")
-    parser.add_argument("--full", action="store_true", help="everything, as before a release")
+    parser.add_argument(
+        "--full", action="store_true", help="everything, as before a release: takes hours"
+    )
+    parser.description = ABOUT
     parser.usage = "justpayme test [--browser] [--full] [pytest arguments]"
 
 
