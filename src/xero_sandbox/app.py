@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -48,6 +48,8 @@ from xero_sandbox.webhooks import Change, Post, Webhooks, post_it
 
 MAX_BODY = 10 * 1024 * 1024
 WORTH_GZIP = 256
+LAST_MOMENT = datetime(2100, 1, 1, tzinfo=UTC)
+"""The clock goes no further; near the last year of the calendar nothing could be reckoned."""
 UNSEEN = timedelta(seconds=2)
 """How long a change by hand is not readable, when that open question is answered so (11.9)."""
 CANCELLED: dict[str, dict[str, str]] = {
@@ -537,6 +539,8 @@ class Sandbox:
             now = self.clock.now()
             self.store.start_over(lambda: self.beginning(self.store, now), keep_access)
             self.assume(self.answers_at_first)
+        if not keep_access:
+            self.identity.expire_tokens()
         self.faults.remove()
         self.late.start_over()
         self.webhooks.start_over()
@@ -648,8 +652,11 @@ def seconds_ahead(given: dict[str, Any], now: datetime) -> float:
             seconds = (datetime.fromisoformat(given["to"]) - now).total_seconds()
         except (TypeError, ValueError) as error:
             raise BadInput("to: a moment with its zone, such as 2026-12-24T09:00:00Z") from error
+    name = "to" if "to" in given else "advance"
     if seconds < 0:
-        raise BadInput(f"{'to' if 'to' in given else 'advance'}: time goes forward only")
+        raise BadInput(f"{name}: time goes forward only")
+    if seconds > (LAST_MOMENT - now).total_seconds():
+        raise BadInput(f"{name}: no later than {LAST_MOMENT:%Y-%m-%d}")
     return seconds
 
 

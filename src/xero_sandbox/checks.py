@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 
 from xero_sandbox.model import Account, Contact, Invoice, Line, Organisation, TaxRate
 from xero_sandbox.store import Ledger
@@ -60,6 +61,7 @@ class Refused(Exception):
         self.messages = list(messages)
 
 
+@lru_cache(maxsize=200_000)
 def folded(name: str) -> str:
     """A name for comparing: no letter case, no accents (4.4)."""
     parts = unicodedata.normalize("NFKD", name.strip().casefold())

@@ -140,7 +140,10 @@ def parse_since(text: str) -> datetime:
             raise BadHeader(text) from error
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC).replace(microsecond=0)
+    try:
+        return moment.astimezone(UTC).replace(microsecond=0)
+    except OverflowError as error:  # before the first year or after the last one
+        raise BadHeader(text) from error
 
 
 def answer(listing: Listing, ledger: Ledger, question: Question) -> Answer:

@@ -108,8 +108,8 @@ class Webhooks:
         except (msgspec.ValidationError, UnicodeError) as error:
             raise BadInput(str(error)) from error
         check_address(wanted.url)
-        if not wanted.key:
-            raise BadInput("key: this is needed")
+        if not wanted.key or not is_text(wanted.key):
+            raise BadInput("key: this is needed, as text")
         hook = Hook(**msgspec.structs.asdict(wanted))
         with self._sending:
             self.hook = hook
@@ -124,12 +124,13 @@ class Webhooks:
             self._waiting.clear()
 
     def start_over(self) -> None:
-        """Forget what waits and what was sent; the address stays, as if it had just answered."""
+        """Forget what waits and what was sent; the address stays, and whether it was refused."""
         with self._sending, self._lock:
             self._waiting.clear()
             self.deliveries.clear()
-            if self.hook and self.hook.state in ("failing", "disabled"):
-                self.hook.state, self.hook.failing_since, self.hook.next_try = "ok", None, None
+            if self.hook:
+                state = "refused" if self.hook.state == "refused" else "ok"
+                self.hook = Hook(url=self.hook.url, key=self.hook.key, state=state)
 
     def shown(self) -> dict[str, Any]:
         """The subscription, how many events wait, and the last deliveries, newest first."""
@@ -261,12 +262,22 @@ def _is_allocation(old: Saved | None, new: Saved) -> bool:
     return old.amount_credited != new.amount_credited
 
 
+def is_text(text: str) -> bool:
+    """Whether it can be encoded: half of a pair of surrogates cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def check_address(url: str) -> None:
     """The sandbox talks to this machine only; real Xero insists on https."""
     try:
         parts = urlsplit(url)
         host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname or ""
         near = ipaddress.ip_address(host).is_loopback and parts.scheme in ("http", "https")
+        near = near and url.isascii() and parts.port != 0  # a port that is none is a ValueError
     except ValueError:
         near = False
     if not near:

@@ -193,7 +193,7 @@ class _Parser:
             numbers.append(int(Decimal(self.take("number"))))
         try:
             return date(*numbers[:3])
-        except (TypeError, ValueError) as error:
+        except (OverflowError, TypeError, ValueError) as error:
             raise QueryError("DateTime(…) is not a date") from error
 
 

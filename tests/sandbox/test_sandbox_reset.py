@@ -57,7 +57,7 @@ def test_a_reset_brings_back_the_beginning(writer: Xero, clock: FrozenClock) -> 
     assert sandbox.store.open.page_past_end == "empty"
     assert writer.http.get("/sandbox/log").json() == []
     assert writer.http.get("/sandbox/webhooks").json()["waiting"] == 0
-    assert writer.get("Invoices").status_code == 403
+    assert writer.get("Invoices").status_code == 401
     writer.connect(scope=WRITE_SCOPES)
     assert writer.get("Invoices").status_code == 200
 
