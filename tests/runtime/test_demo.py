@@ -106,5 +106,5 @@ def test_the_readme_and_the_help_agree_on_what_the_tests_are(
     shown = " ".join(capsys.readouterr().out.split())
     for text in (README.read_text(), shown):
         assert EXTENT in text
-        assert "some twelve minutes on two cores" in text
+        assert "some ten minutes on two cores" in text
     assert "takes hours" in shown

@@ -13,7 +13,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 HINT = "apt-get install chromium fonts-dejavu"
 WORKERS = 2
 ABOUT = (
-    "Run every test that needs neither a browser nor the package index: some twelve minutes on two "
+    "Run every test that needs neither a browser nor the package index: some ten minutes on two "
     "cores. In a checkout only."
 )
 FULL = {
