@@ -3,6 +3,7 @@
 import argparse
 import gc
 import ipaddress
+import math
 import signal
 import sys
 import threading
@@ -25,6 +26,9 @@ from xero_sandbox.seed import big_organisation, demo_company, seed
 from xero_sandbox.store import Store
 from xero_sandbox.webhooks import check_address
 
+MOST_INVOICES = 1_000_000
+LONGEST_LATENCY = 60.0
+
 
 class QuietHandler(WSGIRequestHandler):
     """Keeps connections open and does not write an access log."""
@@ -42,13 +46,35 @@ class QuietHandler(WSGIRequestHandler):
         """The sandbox has its own request log."""
 
 
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 65_536):
+        raise argparse.ArgumentTypeError(f"{text} is not a port. Use 0 to 65535.")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= MOST_INVOICES):
+        raise argparse.ArgumentTypeError(f"{text}: a whole number up to {MOST_INVOICES:,}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= LONGEST_LATENCY:
+        raise argparse.ArgumentTypeError(f"{text}: seconds, 0 to {LONGEST_LATENCY:g}")
+    return seconds
+
+
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="xero_sandbox", description="A local Xero for tests and demos; loopback only."
     )
     parser.add_argument("--host", default="127.0.0.1", help="loopback address to listen on")
-    parser.add_argument("--port", type=int, default=0, help="port; 0 takes a free one")
+    parser.add_argument("--port", type=_port, default=0, help="port; 0 takes a free one")
     parser.add_argument("--data", type=Path, help="SQLite file to keep everything in")
     parser.add_argument("--seed", type=int, default=1, help="number that the demo data come from")
     parser.add_argument("--client-id", default=App().client_id)
@@ -63,7 +89,7 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--invoices",
-        type=int,
+        type=_count,
         action="append",
         default=[],
         help="add an organisation of so many invoices; may be given again for another",
@@ -85,7 +111,7 @@ def arguments() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="answer an open question about Xero; GET /sandbox/open-questions lists them",
     )
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--latency", type=_seconds, default=0.0, help="seconds before each answer")
     parser.add_argument("--ready-file", type=Path, help="file to write the address into")
     return parser
 

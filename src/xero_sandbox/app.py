@@ -36,7 +36,7 @@ from xero_sandbox.faults import (
     put_off,
 )
 from xero_sandbox.faults import Rule as Fault
-from xero_sandbox.given import BadInput, money
+from xero_sandbox.given import BadInput, money, only_known, read
 from xero_sandbox.late import Late
 from xero_sandbox.limits import Allowance, Limits
 from xero_sandbox.log import BODY_KEPT, MUTATING, Entry, RequestLog
@@ -501,11 +501,10 @@ class Sandbox:
 
     def set_limits(self, request: Request) -> Response:
         """Change the allowance: minute, day, concurrent, app_minute; null lifts a limit."""
-        body = {**msgspec.structs.asdict(self.limits.allowance), **body_of(request)}
-        try:
-            self.limits.allowance = msgspec.convert(body, Allowance)
-        except (msgspec.ValidationError, UnicodeError) as error:
-            raise BadInput(str(error)) from error
+        known = msgspec.structs.asdict(self.limits.allowance)
+        body = body_of(request)
+        only_known(body, known)
+        self.limits.allowance = read({**known, **body}, Allowance)
         return json_answer(self.limits.allowance)
 
     def show_log(self, request: Request) -> Response:
@@ -522,7 +521,9 @@ class Sandbox:
 
     def reset(self, request: Request) -> Response:
         """Back to the beginning; ``keep_connections`` leaves the app connected."""
-        keep = body_of(request).get("keep_connections", False)
+        body = body_of(request)
+        only_known(body, ("keep_connections",))
+        keep = body.get("keep_connections", False)
         if not isinstance(keep, bool):
             raise BadInput("keep_connections: true or false")
         self.start_over(keep)
@@ -645,6 +646,7 @@ def body_of(request: Request) -> dict[str, Any]:
 
 def seconds_ahead(given: dict[str, Any], now: datetime) -> float:
     """How far a request wants to move the clock."""
+    only_known(given, ("advance", "to"))
     if "to" not in given:
         seconds = float(money(given, "advance"))
     else:

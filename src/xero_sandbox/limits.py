@@ -8,6 +8,7 @@ import math
 import threading
 from collections import defaultdict, deque
 from datetime import datetime, timedelta
+from typing import Annotated
 from zlib import crc32
 
 import msgspec
@@ -20,13 +21,16 @@ LENGTH = timedelta(seconds=MINUTE)
 DAILY_CALLS = {"starter": 1_000, "core": 5_000}
 
 
+Calls = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class Allowance(msgspec.Struct):
     """How many calls are allowed; None lifts a limit."""
 
-    minute: int | None = 60
-    day: int | None = 1_000
-    concurrent: int | None = 5
-    app_minute: int | None = 10_000
+    minute: Calls | None = 60
+    day: Calls | None = 1_000
+    concurrent: Calls | None = 5
+    app_minute: Calls | None = 10_000
 
 
 class Verdict(msgspec.Struct, frozen=True):

@@ -208,21 +208,26 @@ class Books:
             "paid": [total],
             "twice": [cents(total / 4), cents(total / 4), total - 2 * cents(total / 4)],
         }.get(story, [])
-        for index, amount in enumerate(parts):
-            self.payment(invoice, amount, index)
+        days = [self.paid_on(invoice, index) for index in range(len(parts))]
+        last = max([*days, invoice.date])
+        for day, amount in zip(days, parts, strict=True):
+            self.payment(invoice, amount, day)
         if story == "payment-removed":
-            self.payment(invoice, cents(total / 2), 0, status="DELETED")
+            self.payment(invoice, cents(total / 2), self.paid_on(invoice, 0), status="DELETED")
         credit = {"credited": total, "part-credit": cents(total / 5)}.get(story, ZERO)
         if credit:
             self.credit(invoice, credit)
         paid = replace(invoice, amount_paid=sum(parts, ZERO), amount_credited=credit)
-        self.documents.append(settled(paid, min(invoice.date + timedelta(days=9), self.today)))
+        self.documents.append(settled(paid, last))
+
+    def paid_on(self, invoice: Invoice, index: int) -> date:
+        """When the payments of an invoice come, one after the other."""
+        return min(invoice.date + timedelta(days=3 + 2 * index), self.today)
 
     def payment(
-        self, invoice: Invoice, amount: Decimal, index: int, status: str = "AUTHORISED"
+        self, invoice: Invoice, amount: Decimal, day: date, status: str = "AUTHORISED"
     ) -> None:
         """Add a payment, stamped like its invoice (3.2)."""
-        day = min(invoice.date + timedelta(days=3 + 2 * index), self.today)
         self.payments.append(
             Payment(
                 id=self.new_id(),

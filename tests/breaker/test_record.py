@@ -51,3 +51,9 @@ def test_a_run_counts_for_the_code_that_it_began_with(
     monkeypatch.setattr(record, "code", lambda: "edited meanwhile")
     record.add(run, [1], Tally(), 1.0)
     assert record.missing(path, 1, 1) == [1]
+
+
+def test_the_record_of_the_releases_tells_of_no_failure() -> None:
+    entries = json.loads((record.ROOT / "docs" / "simulation.json").read_text())
+    assert sum(entry["seeds"] for entry in entries) > 0
+    assert [entry["failures"] for entry in entries if entry["failures"]] == []

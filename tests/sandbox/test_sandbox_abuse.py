@@ -4,6 +4,7 @@ import pytest
 from tests.sandbox.client import Xero
 
 from xero_sandbox import checks
+from xero_sandbox.__main__ import arguments
 from xero_sandbox.oauth import OAuthError
 
 
@@ -72,3 +73,52 @@ def test_a_token_of_before_a_reset_opens_nothing(writer: Xero) -> None:
     assert writer.get("Invoices").status_code == 200
     writer.http.post("/sandbox/reset")
     assert writer.get("Invoices").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("door", "body", "name"),
+    [
+        ("reset", {"keep": True}, "keep"),
+        ("limits", {"minut": 3}, "minut"),
+        ("limits", {"minute": -1}, "minute"),
+        ("clock", {"advanc": 60}, "advanc"),
+    ],
+)
+def test_a_control_call_that_is_misspelt_changes_nothing(
+    writer: Xero, door: str, body: dict[str, object], name: str
+) -> None:
+    before = writer.http.post("/sandbox/limits", json={}).json()
+    answer = writer.http.post(f"/sandbox/{door}", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(name)
+    assert writer.get("Invoices").status_code == 200
+    assert writer.http.post("/sandbox/limits", json={}).json() == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--port", "99999"),
+        ("--port", "-1"),
+        ("--invoices", "-5"),
+        ("--latency", "-1"),
+        ("--latency", "nan"),
+    ],
+)
+def test_an_absurd_command_line_is_refused(
+    words: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        arguments().parse_args(words)
+    assert ended.value.code == 2
+    assert f"argument {words[0]}: {words[1]}" in capsys.readouterr().err
+
+
+def test_a_bill_is_fully_paid_on_the_day_of_its_last_payment(writer: Xero) -> None:
+    ledger = writer.sandbox.store.ledgers[writer.tenant()]
+    paid = [i for i in ledger.invoices.rows.values() if i.fully_paid_on and i.amount_paid]
+    assert len(paid) > 3
+    for invoice in paid:
+        rows = [p for p in ledger.payments.rows.values() if p.invoice_id == invoice.id]
+        days = [p.date for p in rows if p.status == "AUTHORISED"]
+        assert invoice.fully_paid_on == max(days), invoice.number

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
 from justpayme.runtime.command import Command, CommandError
 from justpayme.runtime.config import is_loopback
@@ -12,8 +12,10 @@ from justpayme.runtime.supervisor import port_is_free
 DEFAULT_PORT = 8100
 CLIENT_ID = "JUSTPAYME-SANDBOX-CLIENT"
 CLIENT_SECRET = "justpayme-sandbox-secret"  # noqa: S105 - a public value of a local fake
-TIER = "calls a day: 1,000 or 5,000"
+TIER = "calls a day: 1,000 (starter) or 5,000 (core)"
 OPEN = "answer a question that nobody has settled about Xero"
+COUNTRIES = ("AU", "IE", "SG", "US")
+"""Beside the United Kingdom and New Zealand, which are always there."""
 WEBHOOK_KEY = "justpayme-sandbox-webhook-key"
 
 
@@ -24,8 +26,19 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--tier", choices=("core", "starter"), default="starter", help=TIER)
     books = parser.add_argument_group("books of their own, gone when it stops")
     books.add_argument("--seed", type=int, help="number that the demo data come from")
-    books.add_argument("--invoices", type=int, action="append", help="another, of so many invoices")
-    books.add_argument("--country", action="append", help="another, of AU, IE, SG or US")
+    books.add_argument(
+        "--invoices", type=invoices, action="append", help="one more company, of so many invoices"
+    )
+    books.add_argument(
+        "--country", choices=COUNTRIES, action="append", help="that country's company as well"
+    )
+
+
+def invoices(text: str) -> int:
+    """For argparse: how many invoices a company has."""
+    if text.isascii() and text.isdecimal() and len(text) < 7:
+        return int(text)
+    raise ArgumentTypeError(f"{text} is no number of invoices. Use 0 to 999999.")
 
 
 def wishes(arguments: Namespace) -> list[str]:
