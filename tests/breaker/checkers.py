@@ -344,6 +344,15 @@ def one_run(world: World, connections: Connections) -> Iterator[Finding]:
             yield Finding("I-42", f"{under_way} runs of {connection} at once")
 
 
+def none_forgotten(world: World, connections: Connections) -> Iterator[Finding]:
+    """I-51: an organisation that is live has a sync under way or a time for the next one."""
+    for connection in connections:
+        connection.refresh_from_db()
+        idle = not connection.runs.filter(state=Run.State.RUNNING).exists()
+        if connection.is_live and connection.next_due_at is None and idle:
+            yield Finding("I-51", f"{connection} will never be synced again")
+
+
 def lost_for_a_reason(world: World, connections: Connections) -> Iterator[Finding]:
     """I-34, I-35: a connection is lost only if Xero refused the refresh token or the access."""
     refused = any(
@@ -511,6 +520,7 @@ ALWAYS: tuple[Checker, ...] = (
     patient,
     one_refresh,
     one_run,
+    none_forgotten,
     lost_for_a_reason,
     histories,
     nothing_lost,
@@ -519,7 +529,15 @@ ALWAYS: tuple[Checker, ...] = (
     apart,
 )
 QUIET: tuple[Checker, ...] = (equal_books, sums, at_rest)
-MEANWHILE: tuple[Checker, ...] = (at_most_once, keys, permitted, patient, one_refresh, one_run)
+MEANWHILE: tuple[Checker, ...] = (
+    at_most_once,
+    keys,
+    permitted,
+    patient,
+    one_refresh,
+    one_run,
+    none_forgotten,
+)
 """Those that can be asked of a world that is not quiet, and cost little."""
 
 __all__ = ["ALWAYS", "MEANWHILE", "QUIET", "Finding", "judge", "without_marker"]

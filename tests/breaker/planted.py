@@ -631,6 +631,16 @@ SENDING = (
         "tests/sync/test_runs.py::test_every_door_is_shut_for_a_run_that_was_replaced",
     ),
     Planted(
+        "ended and forgotten",
+        "justpayme.sync.runs:_abandon",
+        "plain.do(_DUE, now, connection_id, Connection.State.LIVE)",
+        "pass",
+        "What a dead worker left is ended, but nothing is due after it.",
+        "That organisation is never synced again unless somebody presses a button.",
+        "I-51",
+        "tests/sync/test_runs.py::test_a_dead_workers_run_is_recovered_and_goes_on_at_once",
+    ),
+    Planted(
         "everybody has the lock",
         "justpayme.sync.runs:sole",
         "yield bool(row and row[0])",

@@ -397,7 +397,10 @@ LINE_CHANGES: dict[str, dict[str, object]] = {
 def _xero_line(changes: dict[str, object]) -> Plant:
     def plant(spot: Spot) -> Found | None:
         lines = spot.invoice.lines
-        at = spot.random.choice([n for n, line in enumerate(lines) if line.quantity is not None])
+        priced = [n for n, line in enumerate(lines) if line.quantity is not None]
+        if not priced:
+            return None
+        at = spot.random.choice(priced)
         return _priced(spot, [*lines[:at], replace(lines[at], **changes), *lines[at + 1 :]])
 
     return plant

@@ -25,7 +25,7 @@ from django.test import RequestFactory
 from django.test.utils import override_settings
 from django.utils import timezone
 from tests.breaker.actors import Actor, Crash, Stage
-from tests.breaker.checkers import ALWAYS, QUIET, Finding, judge
+from tests.breaker.checkers import ALWAYS, QUIET, Finding, judge, none_forgotten
 from tests.breaker.choices import Choices, Script
 from tests.breaker.ground import EMPTY, Ground
 from tests.breaker.people import AT_HOME, HERE, IN_XERO, Here, There
@@ -568,6 +568,8 @@ class Telling:
         new_process()
         connections = list(Connection.objects.order_by("pk").select_related("business"))
         jobs.recover_dead_runs(self.world.clock.now())
+        # Before syncs are asked for, which give everybody a time again.
+        self.story.findings += judge(self.world, connections, [none_forgotten])
         # Only an audit finds what has no stamp (I-5); an increment must find all else.
         silent = self.world.silent
         quiet(self.world, *connections, audit=silent)

@@ -165,6 +165,10 @@ def two_runs(world: World, connection: Connection) -> None:
     connection.runs.update(state="running")
 
 
+def forgotten(world: World, connection: Connection) -> None:
+    Connection.objects.update(next_due_at=None)
+
+
 def unexplained_money(world: World, connection: Connection) -> None:
     item = OutboxItem.objects.get(kind="pay")
     pay(Bill.objects.get(pk=item.bill_id), connection, Decimal("1.01"))
@@ -192,6 +196,7 @@ PLANTED: dict[Plant, str] = {
     impatient: "I-40",
     two_runs: "I-42",
     foreign_row: "I-48",
+    forgotten: "I-51",
     leaked_secret: "I-54",
 }
 

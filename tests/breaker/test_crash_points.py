@@ -26,6 +26,8 @@ COMPARED = 60
 """Of so many points one is compared with the death that stands for it."""
 
 FORTY = 40
+FIRST_STEPS = 12
+"""Points in which a dead run is found, ended and made due."""
 EVERY = 389
 """Of so many pairs of deaths the everyday run takes one."""
 LARGE = {"batch of 50": 20}
@@ -78,6 +80,17 @@ def test_a_death_in_the_recovery_from_a_death(owner: Membership, cases: Cases, n
         pairs = [(first, second) for first in firsts for second in range(1, FORTY + 1)]
         for first, second in pairs if FULL else pairs[7 :: EVERY * LARGE.get(name, 1)]:
             cases(int(crash_points.dies_twice(stage, back, scenario, first, second)))
+
+
+def test_a_death_while_a_dead_run_is_taken_up(owner: Membership, cases: Cases) -> None:
+    """Who takes up what a dead process left may die as well, and the next one finds it again."""
+    scenario = SCENARIOS["increment"]
+    with arranged(owner, scenario) as (stage, back):
+        points = crash_points.count_points(stage, back, scenario)
+        running = points.seen.index("answer /api.xro/2.0/Invoices") + 1
+        for second in range(1, FIRST_STEPS + 1):
+            assert crash_points.dies_twice(stage, back, scenario, running, second)
+            cases(1)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

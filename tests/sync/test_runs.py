@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from argparse import Namespace
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
@@ -194,6 +195,24 @@ def test_a_dead_workers_run_is_recovered_and_goes_on_at_once(
     done(xero.sync(connected))
 
 
+@pytest.mark.parametrize("cause", [Run.Cause.EDIT, Run.Cause.WEBHOOK])
+def test_a_part_that_comes_before_the_tick_does_not_take_a_dead_syncs_time(
+    xero: Xero, imported: Connection, cause: Run.Cause
+) -> None:
+    """I-51: a job for an edit finds the dead sync, ends it and has nothing to do itself."""
+    Run.objects.create(
+        connection=imported,
+        kind=Run.Kind.INCREMENT,
+        cause=Run.Cause.SCHEDULE,
+        started_at=xero.clock.now(),
+    )
+    Connection.objects.update(next_due_at=None)
+    assert runs.run_sync(imported.pk, cause=cause, clock=xero.clock) is None
+    imported.refresh_from_db()
+    assert imported.next_due_at == xero.clock.now()
+    assert jobs.start_due(xero.clock.now()) == 1
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_at_once_make_one_run(xero: Xero, connected: Connection, wire: Wire) -> None:
     """I-42: the second finds the lock taken and leaves."""
@@ -226,16 +245,13 @@ def run_in_thread(xero: Xero, connection: Connection) -> Run | None:
 @pytest.mark.django_db(transaction=True)
 def test_another_process_holding_the_lock_keeps_us_out(connected: Connection) -> None:
     """I-42 across processes: the lock is PostgreSQL's, not our memory's."""
-    other = databases.create_connection("default")
-    with other.cursor() as cursor:
+    with closing(databases.create_connection("default")) as other, other.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_lock(hashtextextended(%s, 0))",
             [f"justpayme sync {connected.pk}"],
         )
         with runs.sole(connected.pk) as mine:
             assert not mine
-        cursor.execute("SELECT pg_advisory_unlock_all()")
-    other.close()
     with runs.sole(connected.pk) as mine:
         assert mine
 

@@ -156,10 +156,7 @@ def recover_dead_runs(now: datetime) -> int:
     running = Run.objects.filter(state=Run.State.RUNNING).order_by("connection").distinct()
     for pk in running.values_list("connection_id", flat=True):
         with runs.sole(pk) as free:
-            if free and runs.abandon(pk, now):
+            if free and runs.recover(pk, now):
                 recovered += 1
-                Connection.objects.filter(pk=pk, state=Connection.State.LIVE).update(
-                    next_due_at=now
-                )
                 log.warning("run_abandoned", connection=pk)
     return recovered

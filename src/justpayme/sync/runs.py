@@ -118,7 +118,7 @@ def _start(
             return None
         if schedule.waits(connection.blocked_until, now):
             return None
-        abandon(connection.pk, now)
+        _abandon(connection.pk, now)
         kind = kind or _kind(connection, cause, now)
         if kind == Run.Kind.PUSH and not outbox.has_work(connection, now):
             return None  # another run has sent it meanwhile
@@ -154,14 +154,30 @@ def _kind(connection: Connection, cause: Run.Cause, now: datetime) -> Run.Kind:
     return Run.Kind.INCREMENT
 
 
-def abandon(connection_id: int, now: datetime) -> int:
-    """Runs that still say *running* although nobody holds the lock: their worker is gone."""
+def recover(connection_id: int, now: datetime) -> bool:
+    """End what a dead worker left of this organisation, and make it due; was there anything?
+
+    Only with the lock of `sole`.
+    """
+    with transaction.atomic():
+        Connection.objects.select_for_update().only("pk").filter(pk=connection_id).first()
+        return _abandon(connection_id, now)
+
+
+def _abandon(connection_id: int, now: datetime) -> bool:
+    """Runs that still say *running* although nobody holds the lock: their worker is gone. What
+    comes next is due at once, in the same transaction: while a run works nothing is, and an
+    organisation without a time would never be synced again."""
     states = Run.State.ABANDONED, now, "stopped", connection_id, Run.State.RUNNING
-    return plain.do(_ABANDON, *states)
+    if not plain.do(_ABANDON, *states):
+        return False
+    plain.do(_DUE, now, connection_id, Connection.State.LIVE)
+    return True
 
 
 _ABANDON = """UPDATE sync_run SET state = %s, ended_at = %s, error_code = %s
 WHERE connection_id = %s AND state = %s"""
+_DUE = "UPDATE sync_connection SET next_due_at = %s WHERE id = %s AND state = %s"
 
 
 def _carry_out(
