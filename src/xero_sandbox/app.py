@@ -20,6 +20,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from xero_sandbox import act, api, page_invoice, page_settings, pages
+from xero_sandbox.act_fields import FIELDS
 from xero_sandbox.answers import denied_answer, json_answer, not_found, oauth_answer
 from xero_sandbox.api import Api
 from xero_sandbox.clock import Clock
@@ -395,7 +396,10 @@ class Sandbox:
 
     def act(self, request: Request, action: str) -> Response:
         """The same actions as JSON."""
-        return json_answer(act.act(self, action, body_of(request)))
+        given = body_of(request)
+        if action in FIELDS:
+            only_known(given, ("tenant", *FIELDS[action]))
+        return json_answer(act.act(self, action, given))
 
     def show_organisations(self, request: Request) -> Response:
         """Every organisation: tenant id, name, currency, connected or not."""

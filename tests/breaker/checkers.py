@@ -354,13 +354,15 @@ def none_forgotten(world: World, connections: Connections) -> Iterator[Finding]:
 
 
 def lost_for_a_reason(world: World, connections: Connections) -> Iterator[Finding]:
-    """I-34, I-35: a connection is lost only if Xero refused the refresh token or the access."""
-    refused = any(
-        (e.status == 400 and e.path.endswith("/connect/token")) or e.status in (401, 403)
-        for e in world.app.log.last()
-    )
+    """I-34, I-35: a connection is lost only if Xero refused a refresh token, or the access to this
+    organisation or to all."""
+    refused = set[str]()
+    for e in world.app.log.last():
+        if (e.status == 400 and e.path.endswith("/connect/token")) or e.status in (401, 403):
+            refused.add(e.tenant)
     for connection in connections:
-        if connection.state == Connection.State.LOST and not refused:
+        named = {"", str(connection.tenant_id)} & refused
+        if connection.state == Connection.State.LOST and not named:
             yield Finding("I-35", f"{connection} is lost, though Xero refused nothing")
 
 

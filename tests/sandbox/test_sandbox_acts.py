@@ -7,6 +7,8 @@ import pytest
 from tests.sandbox.client import Xero
 
 from xero_sandbox import FrozenClock
+from xero_sandbox.act import ACTIONS
+from xero_sandbox.act_fields import FIELDS
 from xero_sandbox.model import Invoice
 from xero_sandbox.rules import HAS_MONEY, NOT_AUTHORISED, NOT_MODIFIABLE, TOO_MUCH, VOID_WITH_MONEY
 
@@ -272,6 +274,21 @@ def test_impossible_actions_say_why(xero: Xero, action: str, body: dict) -> None
     answer = xero.http.post(f"/sandbox/act/{action}", json=body)
     assert answer.status_code == 400
     assert answer.json()["error"]
+
+
+@pytest.mark.parametrize("action", FIELDS)
+def test_a_field_that_an_action_does_not_take_is_refused_by_name(
+    connected: Xero, open_invoice: Invoice, action: str
+) -> None:
+    """A misspelt one would look as if it had been set."""
+    answer = connected.act(action, invoice=open_invoice.id, refernce="x")
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(("refernce:", "invoice:"))
+    assert stored(connected, open_invoice.id) == open_invoice
+
+
+def test_every_action_says_which_fields_it_takes() -> None:
+    assert FIELDS.keys() == ACTIONS.keys() | {"revoke"}
 
 
 def test_revoke_everything(connected: Xero) -> None:

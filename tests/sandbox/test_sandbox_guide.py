@@ -168,6 +168,13 @@ def test_the_shell_lines_of_the_readme_run(served: Served, tmp_path: Path) -> No
         assert seen in done.stdout, seen
 
 
+def test_the_readmes_example_in_python_runs_as_it_is_written() -> None:
+    [example] = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
+    names: dict[str, Any] = {}
+    exec(example, names)  # noqa: S102 - our own file
+    assert len(names["http"].get("/sandbox/organisations").json()) == 2
+
+
 def test_the_readme_names_every_action_fault_and_door() -> None:
     text = README.read_text(encoding="utf-8")
     assert [name for name in ACTIONS if f"`{name}`" not in text] == []

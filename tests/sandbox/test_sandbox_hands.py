@@ -245,8 +245,8 @@ def test_credit_notes_are_given_and_allocated(writer: Xero) -> None:
     made = put(writer)
     note = act(writer, "give-credit", contact=contact(writer).id, amount="100", reference=HOSTILE)
     assert (note["Type"], note["Total"], note["Reference"]) == ("ACCRECCREDIT", 120, HOSTILE)
-    given = {"credit": note["CreditNoteNumber"], "invoice": made["InvoiceID"], "amount": "120"}
-    act(writer, "allocate-credit", **given)
+    given = {"credit": note["CreditNoteNumber"], "invoice": made["InvoiceID"]}
+    act(writer, "allocate-credit", **given, amount="120")
     assert read(writer, made)["Status"] == "PAID"
     act(writer, "remove-allocation", **given)
     assert read(writer, made)["AmountDue"] == 120

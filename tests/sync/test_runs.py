@@ -252,6 +252,7 @@ def test_another_process_holding_the_lock_keeps_us_out(connected: Connection) ->
         )
         with runs.sole(connected.pk) as mine:
             assert not mine
+        cursor.execute("SELECT pg_advisory_unlock_all()")
     with runs.sole(connected.pk) as mine:
         assert mine
 
