@@ -103,7 +103,7 @@ def sandbox_command(
         words |= {"--webhook-url": webhook[0], "--webhook-key": webhook[1]}
     if ready_file:
         words["--ready-file"] = str(ready_file)
-    flags = [word for pair in words.items() for word in pair]
+    flags = [f"{name}={value}" for name, value in words.items()]  # a secret may begin with "-"
     return [sys.executable, "-m", "xero_sandbox", *flags, *more]
 
 
