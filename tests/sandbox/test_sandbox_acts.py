@@ -276,14 +276,14 @@ def test_impossible_actions_say_why(xero: Xero, action: str, body: dict) -> None
     assert answer.json()["error"]
 
 
-@pytest.mark.parametrize("action", FIELDS)
 def test_a_field_that_an_action_does_not_take_is_refused_by_name(
-    connected: Xero, open_invoice: Invoice, action: str
+    connected: Xero, open_invoice: Invoice
 ) -> None:
     """A misspelt one would look as if it had been set."""
-    answer = connected.act(action, invoice=open_invoice.id, refernce="x")
-    assert answer.status_code == 400
-    assert answer.json()["error"].startswith(("refernce:", "invoice:"))
+    for action in FIELDS:
+        answer = connected.act(action, refernce="x")
+        assert answer.status_code == 400, action
+        assert answer.json()["error"].startswith("refernce: there is no such field here")
     assert stored(connected, open_invoice.id) == open_invoice
 
 
