@@ -911,6 +911,16 @@ DOORS = (
         after=1,
     ),
     Planted(
+        "told before it is sent",
+        "justpayme.sync.lost:_notify",
+        "rows.update(telling_since=now)",
+        "rows.update(telling_since=now, notified_at=now)",
+        "A mail counts as sent when somebody begins to send it.",
+        "A process dies in that second, and the owner never hears that Xero let us go.",
+        "I-35",
+        "tests/sync/test_tokens.py::test_a_teller_that_dies_is_replaced",
+    ),
+    Planted(
         "any error is the end",
         "justpayme.sync.tokens:_refresh",
         'if problem.code == "consent_lost":',

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from smtplib import SMTPRecipientsRefused
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.core import mail
@@ -375,6 +376,25 @@ def test_when_one_owner_cannot_be_written_to_the_other_is_told_once(
     monkeypatch.setattr(mail.EmailMessage, "send", refuse_olive)
     assert [lost.send_notices(NOW) for _ in range(3)] == [1, 0, 0]
     assert [m.to for m in mail.outbox] == [["alice@example.com"]]
+
+
+@pytest.mark.django_db
+def test_a_teller_that_dies_is_replaced(
+    world: World, business: Business, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I-35: nobody would ever have been told."""
+    row = connected(business, stored(business, sign_in(world)), world, "GB")
+    lost.mark([row.pk], code="consent_lost", now=NOW)
+    with monkeypatch.context() as patched:
+        patched.setattr(lost, "deliver", mock.Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            lost.send_notices(NOW)
+    assert lost.send_notices(NOW + lost.LEASE) == 0  # it may be at it still
+    assert mail.outbox == []
+    later = NOW + lost.LEASE + timedelta(seconds=1)
+    assert [lost.send_notices(later) for _ in range(2)] == [1, 0]
+    [message] = mail.outbox
+    assert message.to == ["alice@example.com"]
 
 
 @pytest.mark.django_db

@@ -7,10 +7,11 @@ person's new consent brings the connection back.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.core.mail import EmailMessage
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
 
@@ -34,34 +35,43 @@ def mark(connection_ids: Iterable[int], *, code: str, now: datetime) -> int:
         error_at=now,
         next_due_at=None,
         notified_at=None,
+        telling_since=None,
     )
 
 
 def send_notices(now: datetime) -> int:
     """One e-mail per business whose connections were lost and that was not told yet; how many.
 
-    The claim is a conditional update, so of many processes one sends. While no owner can be
-    reached the claim is given back and the next tick tries again; once one was, nobody is
-    written to twice. The pages tell the others.
+    Of many processes one sends: it claims the telling for `LEASE`. While no owner can be reached
+    the claim is given back and the next tick tries again; once one was, nobody is written to
+    twice. The pages tell the others. Where the teller died another one tells, so that an owner
+    may hear of it twice, and never not at all.
     """
-    waiting = Connection.objects.filter(state=Connection.State.LOST, notified_at=None)
-    business_ids = list(waiting.order_by().values_list("business", flat=True).distinct())
+    business_ids = list(_untold(now).order_by().values_list("business", flat=True).distinct())
     return sum(_notify(business_id, now) for business_id in business_ids)
 
 
+LEASE = timedelta(minutes=10)
+"""So long nobody else tells what a process has begun to tell; a mail server may be slow."""
+
+
+def _untold(now: datetime) -> QuerySet[Connection]:
+    """Lost connections of which nobody was told, nor is being told."""
+    claimed = Q(telling_since__range=(now - LEASE, now + LEASE))
+    return Connection.objects.filter(~claimed, state=Connection.State.LOST, notified_at=None)
+
+
 def _notify(business_id: int, now: datetime) -> bool:
-    claim = Connection.objects.filter(
-        business_id=business_id, state=Connection.State.LOST, notified_at=None
-    )
     with transaction.atomic():
-        ids = list(claim.select_for_update().values_list("pk", flat=True))
-        Connection.objects.filter(pk__in=ids).update(notified_at=now)
+        claim = _untold(now).filter(business_id=business_id).select_for_update()
+        ids = list(claim.values_list("pk", flat=True))
+        rows = Connection.objects.filter(pk__in=ids)
+        rows.update(telling_since=now)
     if not ids:
         return False
-    if not _tell_owners(business_id, Connection.objects.filter(pk__in=ids)):
-        Connection.objects.filter(pk__in=ids).update(notified_at=None)
-        return False
-    return True
+    told = _tell_owners(business_id, rows)
+    rows.update(telling_since=None, notified_at=now if told else None)
+    return told
 
 
 def _tell_owners(business_id: int, lost: Iterable[Connection]) -> bool:

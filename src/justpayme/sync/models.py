@@ -127,6 +127,7 @@ class Connection(models.Model):
     error_text = models.TextField(blank=True)
     error_at = models.DateTimeField(null=True)
     accepted_risk = models.BooleanField(default=False)
+    telling_since = models.DateTimeField(null=True)
     notified_at = models.DateTimeField(null=True)
 
     class Meta:
