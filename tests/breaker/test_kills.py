@@ -6,7 +6,10 @@ it waits for the end of quarantines. Every run has a few, with bills that exist 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 from tests.breaker.kills import TARGETS, Siege, begun, both_ways
@@ -18,6 +21,8 @@ pytestmark = [pytest.mark.layer("process kills"), pytest.mark.timeout(7200)]
 SIEGES = range(2, 6)
 KILLS = 51
 """Of each siege: 204 together."""
+STARTING = threading.Lock()
+"""One at a time, for a port that was found free is taken only when its server has started."""
 ORGANISATION = "Big Company (40 invoices)"
 FAULTS = (
     {"kind": "lose_answer", "method": "PUT"},
@@ -64,11 +69,13 @@ def test_a_few_kills_lose_nothing_acknowledged(
         request.node.user_properties.append(("recovery", f"{max(siege.recovered):.1f} s at most"))
 
 
-def many_kills_while_changes_travel(
-    seed: int, cases: Callable[[int], None], request: pytest.FixtureRequest
-) -> None:
-    """Every acknowledged edit stands in both books, every payment is in Xero once."""
-    with running("40", more=("--latency=0.05",)) as (product, serve):
+def survives(seed: int) -> float:
+    """A siege, after which every acknowledged edit stands in both books and every payment is in
+    Xero once; the longest recovery, in seconds."""
+    with ExitStack() as stack:
+        with STARTING:
+            begins = running("40", more=("--latency=0.05",))
+            product, serve = stack.enter_context(begins)
         siege = begun(product, serve, ORGANISATION, seed)
         both_ways(siege)
         rows = siege.books.bills(status="active")
@@ -84,15 +91,21 @@ def many_kills_while_changes_travel(
             if kill % 7 == 0:
                 siege.books.fault(**siege.dice.choice(FAULTS), count=1)
             siege.kill(siege.dice.choice(TARGETS))
-            cases(1)
         siege.settles()
         assert len(siege.payments) > KILLS // 2
         assert siege.lost() + siege.unlike_xero() == []
         assert siege.drift() == 0
-        request.node.user_properties.append(("recovery", f"{max(siege.recovered):.1f} s at most"))
+        return max(siege.recovered)
 
 
 if FULL:
-    test_many_kills_while_changes_travel = pytest.mark.parametrize("seed", SIEGES)(
-        many_kills_while_changes_travel
-    )
+
+    def test_many_kills_while_changes_travel(
+        cases: Callable[[int], None], request: pytest.FixtureRequest
+    ) -> None:
+        """All sieges at once: what is killed again and again is started after a pause only, so
+        each of them waits for most of its time."""
+        with ThreadPoolExecutor(len(SIEGES)) as pool:
+            longest = max(pool.map(survives, SIEGES))
+        cases(KILLS * len(SIEGES))
+        request.node.user_properties.append(("recovery", f"{longest:.1f} s at most"))
