@@ -22,6 +22,7 @@ from tests.api.given import (
 )
 
 from justpayme.accounts.models import Business
+from justpayme.api.operations import bills as operations
 from justpayme.bills.models import Bill, Client, HistoryEntry
 from justpayme.sync.models import Connection
 
@@ -208,6 +209,24 @@ def test_a_change_is_refused_when_the_bill_changed_since_it_was_seen(
     body = {"reference": "x", "seen": "2026-11-22T09:29:59Z"}
     assert error_of(as_bob.send("PATCH", f"/bills/{bill.pk}", body), 409)["code"] == "conflict"
     assert Bill.objects.get(pk=bill.pk).reference == HOSTILE
+
+
+def test_a_change_that_names_no_moment_leaves_alone_what_changed_meanwhile(
+    as_bob: Caller, bill: Bill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sync may write between the call's first look and its lock: no reason to refuse."""
+    held = operations._mine
+
+    def and_the_sync(request: Any, bill_id: int) -> Bill:
+        found = held(request, bill_id)
+        now = found.updated_at + timedelta(seconds=1)
+        Bill.objects.filter(pk=bill_id).update(due_on=date(2027, 3, 1), updated_at=now)
+        return found
+
+    monkeypatch.setattr(operations, "_mine", and_the_sync)
+    assert as_bob.send("PATCH", f"/bills/{bill.pk}", {"reference": "mine"}).status_code == 200
+    bill.refresh_from_db()
+    assert (bill.reference, bill.due_on) == ("mine", date(2027, 3, 1))
 
 
 @pytest.mark.parametrize("verb", ["PATCH", "void"])

@@ -15,6 +15,7 @@ The verbs that decide between ours and Xero's are in `deciding.py`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from justpayme.bills import currencies
@@ -119,11 +120,17 @@ def client_create(*, act: Act, entry: ClientEntry) -> Client:
 
 
 def client_edit(
-    *, act: Act, client_id: int, entry: ClientEntry, seen: datetime | None = None
+    *,
+    act: Act,
+    client_id: int,
+    entry: ClientEntry | Callable[[ClientEntry], ClientEntry],
+    seen: datetime | None = None,
 ) -> Client:
-    """Change a client that no connected organisation owns."""
+    """Change a client that no connected organisation owns. `entry`: see `bill_edit`."""
     with once(act) as form:
         client = _client_for_change(act, client_id, seen)
+        if callable(entry):
+            entry = entry(ClientEntry(**{name: getattr(client, name) for name in CLIENT_COLUMNS}))
         refuse(client_problems(entry))
         changes = []
         for name in CLIENT_COLUMNS:
@@ -197,11 +204,18 @@ def _codes(held: Held) -> Codes | None:
     return codes_of(connection) if connection else None
 
 
-def bill_edit(*, act: Act, bill_id: int, entry: BillEntry, seen: datetime | None = None) -> Bill:
+def bill_edit(
+    *,
+    act: Act,
+    bill_id: int,
+    entry: BillEntry | Callable[[BillEntry], BillEntry],
+    seen: datetime | None = None,
+) -> Bill:
     """Change a bill. Where Xero has it, what Xero would refuse is refused by its field's name.
 
-    Stored totals stay as they are unless lines, tax or currency change: those that came from
-    Xero are not recomputed behind anyone's back (I-12).
+    `entry`: all of the bill, or what to make of it as it is when nobody else can change it any
+    more, for whoever changes some fields only. Stored totals stay as they are unless lines, tax
+    or currency change: those that came from Xero are not recomputed behind anyone's back (I-12).
     """
     with once(act) as form:
         held = hold(act, bill_id, seen)
@@ -209,7 +223,8 @@ def bill_edit(*, act: Act, bill_id: int, entry: BillEntry, seen: datetime | None
         if bill.status == Status.VOID:
             raise Refused({"": "A void bill can't be changed. Make a new bill instead."})
         before, stored = bill.told(), entry_of(bill)
-        entry = resolved(entry, stored, _codes(held), goes_out=held.connection is not None)
+        wanted = entry(stored) if callable(entry) else entry
+        entry = resolved(wanted, stored, _codes(held), goes_out=held.connection is not None)
         totals = judged(held, entry, act, stored)
         repriced = priced(stored) != priced(entry)
         if stored.lines != entry.lines or repriced:

@@ -185,9 +185,11 @@ def _edit(options: Namespace) -> int:
     if not body.given():
         raise CommandError("Say what to change, such as --due-on 2026-12-24.", USAGE)
     with sentences():
-        entry = bill_entry(actions.entry_of(bill), body.given())
         actions.bill_edit(
-            act=_act(member), bill_id=bill.pk, entry=entry, seen=body.seen or bill.updated_at
+            act=_act(member),
+            bill_id=bill.pk,
+            entry=lambda stored: bill_entry(stored, body.given()),
+            seen=body.seen,
         )
     return _tell(options, bill)
 

@@ -85,12 +85,12 @@ def change_bill(request: HttpRequest, bill_id: int, body: shapes.BillChange) -> 
     can't be changed. 409 while Xero owns the bill. With `seen`, the `updated_at` that you read,
     409 also if the bill has changed since.
     """
-    bill = _mine(request, bill_id)
+    _mine(request, bill_id)
     actions.bill_edit(
         act=acting(request),
         bill_id=bill_id,
-        entry=bill_entry(actions.entry_of(bill), body.given()),
-        seen=body.seen or bill.updated_at,
+        entry=lambda stored: bill_entry(stored, body.given()),
+        seen=body.seen,
     )
     return _answer(request, bill_id)
 

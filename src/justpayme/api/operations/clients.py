@@ -63,13 +63,12 @@ def create_client(
 @changes(router, "PATCH", "/clients/{int:client_id}", {200: shapes.ClientOut}, "Change a client")
 def change_client(request: HttpRequest, client_id: int, body: shapes.ClientChange) -> Any:
     """Fields left out stay as they are. 409 while Xero owns the client."""
-    client = get_object_or_404(Client, pk=client_id, business=caller(request).business)
-    stored = ClientEntry(**{name: getattr(client, name) for name in actions.CLIENT_COLUMNS})
+    get_object_or_404(Client, pk=client_id, business=caller(request).business)
     actions.client_edit(
         act=acting(request),
         client_id=client_id,
-        entry=replace(stored, **body.given()),
-        seen=body.seen or client.updated_at,
+        entry=lambda stored: replace(stored, **body.given()),
+        seen=body.seen,
     )
     return _answer(request, client_id)
 
