@@ -203,6 +203,15 @@ def test_new_lines_replace_the_old_and_keep_those_with_an_id(as_bob: Caller, bil
     assert found["total"] == "52.01"
 
 
+def test_a_line_that_is_not_there_is_refused_by_its_name(as_bob: Caller, bill: Bill) -> None:
+    """It would be a new line without what the old one had, and nobody would know."""
+    kept = {"description": "kept", "unit_amount": "1"}
+    lines = [kept, {**kept, "id": bill.lines.get().pk + 1}]
+    found = error_of(as_bob.send("PATCH", f"/bills/{bill.pk}", {"lines": lines}), 422)
+    assert found["fields"] == {"lines.1.id": "The bill has no such line any more. Open it again."}
+    assert bill.lines.get().description == HOSTILE
+
+
 def test_a_change_is_refused_when_the_bill_changed_since_it_was_seen(
     as_bob: Caller, bill: Bill
 ) -> None:

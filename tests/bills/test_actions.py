@@ -1,6 +1,7 @@
 """What people may do to bills, clients and payments, and what is refused."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -149,15 +150,53 @@ def test_a_line_keeps_what_only_xero_knows_about_it(alice):
     assert old.line_amount == 200
 
 
-def test_a_line_id_of_another_bill_brings_nothing_along(alice):
+def test_the_line_of_another_bill_is_refused_and_brings_nothing_along(alice):
     theirs = a_bill(alice)
     Line.objects.filter(bill=theirs).update(remote_id="secret", account_code="999")
     foreign = theirs.lines.get().pk
     bill = a_bill(alice, theirs.client)
     entry = bill_entry(bill.client, number=bill.number, lines=(line(line_id=foreign),))
-    bill_edit(act=act(alice), bill_id=bill.pk, entry=entry)
+    with pytest.raises(Refused) as refused:
+        bill_edit(act=act(alice), bill_id=bill.pk, entry=entry)
+    assert refused.value.problems == {
+        "lines-0-line_id": "The bill has no such line any more. Open it again."
+    }
     assert (bill.lines.get().remote_id, bill.lines.get().account_code) == ("", "")
     assert theirs.lines.get().pk == foreign
+
+
+def test_a_line_keeps_its_key_through_edits(alice):
+    """Two windows are open: what the second one names is still there."""
+    bill = a_bill(alice, lines=(line(), line(description="Ironmongery")))
+    keys = [one.pk for one in bill.lines.all()]
+    stored = entry_of(bill).lines
+    entry = bill_entry(bill.client, number=bill.number, lines=(line(), *reversed(stored)))
+    bill_edit(act=act(alice), bill_id=bill.pk, entry=entry)
+    assert [one.pk for one in bill.lines.all()][1:] == keys[::-1]
+
+
+def test_a_line_named_twice_is_itself_once(alice):
+    bill = a_bill(alice)
+    Line.objects.filter(bill=bill).update(remote_id="line-1")
+    kept = entry_of(bill).lines[0]
+    bill_edit(
+        act=act(alice),
+        bill_id=bill.pk,
+        entry=bill_entry(bill.client, number=bill.number, lines=(kept, kept)),
+    )
+    first, second = bill.lines.all()
+    assert (first.pk, first.remote_id) == (kept.line_id, "line-1")
+    assert second.remote_id == ""
+
+
+def test_a_price_that_comes_later_is_taxed_as_the_line_says(alice):
+    """Of no amount there was no tax to see the rate by."""
+    bill = a_bill(alice, lines=(line(unit_amount=Decimal(0), tax_rate=Decimal(20)),))
+    later = replace(entry_of(bill).lines[0], unit_amount=Decimal(500))
+    entry = bill_entry(bill.client, number=bill.number, lines=(later,))
+    bill_edit(act=act(alice), bill_id=bill.pk, entry=entry)
+    bill.refresh_from_db()
+    assert (bill.tax_total, bill.total) == (100, 600)
 
 
 def test_saving_over_a_change_by_somebody_else_is_noticed(alice, bob):

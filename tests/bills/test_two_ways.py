@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from tests.bills.given import HOSTILE, a_bill, a_client, a_connection, act, bill_entry, line
 from tests.fixtures.xero import NOW
 from tests.sync.given import invoice_of, open_bill, push, sent_calls
+from tests.sync.hands import done
 
 from justpayme.bills.actions import (
     AlreadyDone,
@@ -28,7 +29,7 @@ from justpayme.bills.actions import (
     payment_record,
     payment_remove,
 )
-from justpayme.bills.models import Bill, Payment
+from justpayme.bills.models import Bill, Client, Payment
 from justpayme.core.bill import MoneyKind, Status
 from justpayme.core.entry import PaymentEntry
 from justpayme.sync.models import Conflict, Connection, Link, OutboxItem, Record
@@ -86,6 +87,67 @@ def test_lines_keep_their_ids_and_a_new_one_is_booked_as_usual(xero, two_way, al
     invoice = invoice_of(xero, bill)
     assert [x.id for x in invoice.lines][: len(ids)] == ids
     assert invoice.total == bill.total
+
+
+def test_the_key_of_a_line_lives_through_syncs(xero, two_way, alice):
+    """Who reads a bill, and changes a line a minute later by its id, changes that line."""
+    bill = made(alice, two_way, "KEYS-1", line(), line(), line(description=HOSTILE))
+    keys = [one.pk for one in bill.lines.all()]
+    assert len(set(keys)) == 3
+    push(xero, two_way)
+    assert [one.pk for one in bill.lines.all()] == keys
+    assert all(one.remote_id for one in bill.lines.all())
+    xero.act("edit-line", invoice=invoice_of(xero, bill).id, line="1", description="turned")
+    done(xero.sync(two_way))
+    assert [(one.pk, one.description) for one in bill.lines.all()][1] == (keys[1], "turned")
+    assert [one.pk for one in bill.lines.all()] == keys
+
+
+def test_the_key_of_a_payment_lives_through_syncs(xero, two_way, alice):
+    bill = open_bill(two_way)
+    pay(alice, bill, "5.00")
+    pay(alice, bill, "6.00")
+    keys = {one.amount: one.pk for one in bill.payments.all()}
+    push(xero, two_way)
+    assert {one.amount: one.pk for one in bill.payments.all()} == keys
+    assert all(one.remote_id for one in bill.payments.all())
+    payment_remove(act=act(alice, now=NOW), bill_id=bill.pk, payment_id=keys[Decimal(5)])
+    push(xero, two_way)
+    assert [one.pk for one in bill.payments.all()] == [keys[Decimal(6)]]
+
+
+def test_a_form_that_was_open_while_lines_were_written_keeps_what_xero_knows(xero, two_way, alice):
+    """A flat discount, the item, the tracking and the line itself in Xero (I-12, I-21)."""
+    bill = open_bill(two_way)
+    opened = entry_of(bill)
+    invoice = invoice_of(xero, bill)
+    ids = [one.id for one in invoice.lines]
+    xero.act("edit-line", invoice=invoice.id, line="0", description="by the bookkeeper")
+    done(xero.sync(two_way))
+    mine = (replace(opened.lines[0], quantity=Decimal(7)), *opened.lines[1:])
+    edit(alice, bill, lines=mine)
+    push(xero, two_way)
+    assert [one.id for one in invoice_of(xero, bill).lines] == ids
+
+
+@pytest.mark.parametrize("typed", ["tax_type", "tax_rate"])
+def test_a_changed_quantity_is_taxed_at_the_organisations_rate(two_way, alice, typed):
+    """The tax of a few pence fits many rates; that of a thousand times as many tells them."""
+    bill = made(alice, two_way, "PENCE-1", line(unit_amount=Decimal("0.12"), tax_type="OUTPUT2"))
+    (few,) = entry_of(bill).lines
+    assert bill.tax_total == Decimal("0.02")
+    many = replace(few, quantity=Decimal(1000))
+    edit(alice, bill, lines=(many if typed == "tax_type" else replace(many, tax_type=""),))
+    bill.refresh_from_db()
+    assert (bill.sub_total, bill.tax_total) == (120, 24)
+    assert bill.lines.get().tax_type == "OUTPUT2"
+
+
+def made(who, connection, number, *lines):
+    """A bill made here that is to become an invoice."""
+    client = Client.objects.filter(link__connection=connection, archived=False).order_by("pk")[0]
+    entry = bill_entry(client, number=number, lines=lines)
+    return bill_create(act=act(who, now=NOW), entry=entry, approve=True, also_in_xero=connection.pk)
 
 
 def test_a_percentage_typed_here_never_goes_to_xero(two_way, alice):

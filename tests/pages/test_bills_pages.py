@@ -448,6 +448,24 @@ def test_an_edit_of_a_bill_that_changed_meanwhile_is_shown_again(browser, alice)
     assert (again.status_code, bill.reference) == (302, "Mine")
 
 
+def test_a_line_that_is_gone_meanwhile_is_a_new_one_if_the_person_wants_it(browser, alice):
+    bill = a_bill(alice)
+    form = edit_form(bill)
+    bill.lines.all().delete()
+    bill.lines.create(position=0, description="Theirs", remote_id="line-2")
+    Bill.objects.filter(pk=bill.pk).update(updated_at=timezone.now())
+    shown = browser.post(f"/bills/{bill.pk}/edit/", form)
+    assert shown.status_code == 409
+    page = shown.content.decode()
+    assert 'name="lines-0-line_id"' in page
+    assert form["lines-0-line_id"] not in re.findall(r'name="lines-0-line_id" value="(\d+)"', page)
+    fresh = re.search(r'name="seen" value="([^"]+)"', page)[1]
+    mine = {**form, "seen": fresh, "token": "form-2", "lines-0-line_id": ""}
+    assert browser.post(f"/bills/{bill.pk}/edit/", mine).status_code == 302
+    own = bill.lines.get()
+    assert (own.description, own.remote_id) == ("Fitting", "")
+
+
 def test_saving_cannot_set_what_the_form_does_not_have(browser, alice, business, other_business):
     bill = a_bill(alice)
     extra = {

@@ -319,6 +319,8 @@ def test_a_thousand_old_events_again_change_nothing(xero: Xero, imported: Connec
 # --- I-45: sooner, and nothing else ------------------------------------------------------------
 
 SEEDS = 400 if FULL else 16
+FEW = 6
+"""So many invoices that money has not come off stay, for what can only be done to such."""
 
 
 @pytest.mark.layer("properties")
@@ -357,13 +359,15 @@ def test_lost_late_doubled_and_shuffled_words_end_as_none_at_all_do(
 def _changes(xero: Xero, chance: random.Random, heard: list[bytes]) -> list[bytes]:
     """A few changes in Xero, and what it tells of them."""
     heard.clear()
-    for invoice in chance.sample(plain_open(xero), 3):
+    plain = plain_open(xero)
+    paying = [("record-payment", {"amount": "1.00"})] if len(plain) > FEW else []
+    for invoice in chance.sample(plain, 3):
         change, more = chance.choice(
             [
+                *paying,
                 ("edit-invoice", {"reference": f"{HOSTILE} {chance.random()}"}),
                 ("edit-invoice", {"due_date": f"2027-0{chance.randrange(1, 10)}-01"}),
                 ("edit-line", {"line": "0", "description": f"turned {chance.random()}"}),
-                ("record-payment", {"amount": "1.00"}),
             ]
         )
         xero.act(change, invoice=invoice.id, **more)

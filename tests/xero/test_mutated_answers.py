@@ -57,7 +57,7 @@ def mutated(chance: random.Random) -> tuple[bytes, bool]:
             case 0:
                 del holder[last]
             case 1:
-                holder[last] = chance.choice(ODD)
+                holder[last] = copy.deepcopy(chance.choice(ODD))
             case 2:
                 holder[last] = [holder[last]]
             case 3 if isinstance(holder, list):

@@ -148,12 +148,17 @@ def _from_rules(error: ValidationError) -> Refusal:
 
 def _from_verb(error: Refused) -> Refusal:
     """A verb refused the values; its field names become ours."""
-    fields = {_API_NAMES.get(name, name.replace("-", ".")): s for name, s in error.problems.items()}
+    fields = {_api_name(name): said for name, said in error.problems.items()}
     whole = fields.pop("", "")
     return Refusal(422, whole, fields=fields)
 
 
-_API_NAMES = {"client": "client_id", "contact": "contact_id"}
+def _api_name(name: str) -> str:
+    *parts, last = name.split("-")
+    return ".".join([*parts, _API_NAMES.get(last, last)])
+
+
+_API_NAMES = {"client": "client_id", "contact": "contact_id", "line_id": "id"}
 
 
 def _default_names(problems: Mapping[str, str]) -> dict[str, str]:

@@ -155,7 +155,9 @@ def _text(name: str) -> Any:
 class LineIn(Sent):
     """A line to store. Its amounts are worked out from these."""
 
-    id: IdIn | None = Field(None, description="The stored line to keep; leave out for a new one.")
+    id: IdIn | None = Field(
+        None, description="The stored line to keep, as the bill tells it; leave out for a new one."
+    )
     description: Annotated[str, _text("description")]
     quantity: DecimalIn = Decimal(1)
     unit_amount: DecimalIn

@@ -97,11 +97,13 @@ def resolved(
     the organisation's tax types, or is refused where only a person can say which.
     """
     old = {line.line_id: line for line in stored.lines} if stored else {}
+    same_terms = stored is not None and priced(stored)[1:] == priced(entry)[1:]
     found: list[LineEntry] = []
     problems: Problems = {}
     for index, given in enumerate(entry.lines):
         kept = old.get(given.line_id) if given.line_id else None
-        line = _booked(_taxed(given, kept, codes), kept, codes, goes_out=goes_out)
+        taxed = _taxed(given, kept, codes, same_terms=same_terms)
+        line = _booked(taxed, kept, codes, goes_out=goes_out)
         if goes_out and codes is not None:
             line = _in_xeros_words(line, kept, entry.tax_mode, codes)
         line = replace(
@@ -128,16 +130,29 @@ def _tidy(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
-def _taxed(line: LineEntry, kept: LineEntry | None, codes: Codes | None) -> LineEntry:
-    """A chosen tax type says the rate; a rate that did not change keeps its type."""
+def _taxed(
+    line: LineEntry, kept: LineEntry | None, codes: Codes | None, *, same_terms: bool
+) -> LineEntry:
+    """A chosen tax type says the rate; a rate that did not change keeps its type.
+
+    What rate a kept line has was worked out from its amounts, so that they stay (I-12). Where
+    they don't, the organisation's own rate counts: of small amounts many rates give the same tax.
+    """
+    rates = codes.rates if codes else {}
+    if kept is not None and _same_tax(line, kept):
+        line = replace(line, tax_type=kept.tax_type, tax_rate=kept.tax_rate)
+        if same_terms and numbers_of(line) == numbers_of(kept):
+            return line
+    elif not line.tax_type:
+        return replace(line, tax_type=rate_text(line.tax_rate))
+    rate = rates.get(line.tax_type)
+    return replace(line, tax_rate=rate.percent) if rate else line
+
+
+def _same_tax(line: LineEntry, kept: LineEntry) -> bool:
     if line.tax_type:
-        if kept is not None and kept.tax_type == line.tax_type:
-            return replace(line, tax_rate=kept.tax_rate)
-        rate = codes.rates.get(line.tax_type) if codes else None
-        return replace(line, tax_rate=rate.percent) if rate else line
-    if kept is not None and kept.tax_rate == line.tax_rate:
-        return replace(line, tax_type=kept.tax_type)
-    return replace(line, tax_type=rate_text(line.tax_rate))
+        return line.tax_type == kept.tax_type
+    return line.tax_rate == kept.tax_rate
 
 
 def _booked(
@@ -172,6 +187,8 @@ def _line_problems(
     goes_out: bool,
 ) -> Problems:
     found: Problems = {}
+    if given.line_id and kept is None:
+        found["line_id"] = "The bill has no such line any more. Open it again."
     rates, accounts = (codes.rates, codes.accounts) if codes else ({}, {})
     own_type, own_account = (kept.tax_type, kept.account_code) if kept else ("", "")
     if given.tax_type and given.tax_type not in {*rates, own_type}:
@@ -411,7 +428,8 @@ def _kept_discount(line: LineEntry, old: Mapping[int, Line]) -> Decimal | None:
 def replace_lines(
     bill: Bill, entry: BillEntry, totals: Totals, stored: BillEntry | None = None
 ) -> None:
-    """Write all lines anew; what only Xero knows about a line stays with it."""
+    """Write all lines anew; what only Xero knows about a line stays with it, and so does its key:
+    other forms that are open name it."""
     old = {line.pk: line for line in bill.lines.all()}
     rows = []
     for position, (line, worked) in enumerate(zip(entry.lines, totals.lines, strict=True)):
@@ -420,6 +438,7 @@ def replace_lines(
         kept = old.pop(line.line_id or 0, None) or Line()  # two lines never share one of Xero's
         rows.append(
             Line(
+                pk=kept.pk,
                 bill=bill,
                 position=position,
                 description=line.description,

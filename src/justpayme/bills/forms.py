@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -377,6 +377,14 @@ class LineRows(Rows):
                 row.add_error(own if own in row.fields else None, sentence)
             elif key == "lines":
                 self.non_form_errors().append(sentence)
+
+    def look_again(self, known: Collection[int]) -> None:
+        """After a clash a row whose line is gone is a new one: the next press is made knowingly."""
+        names = [form.add_prefix("line_id") for form in self.forms]
+        gone = {name: "" for name in names if self.data.get(name, "") not in map(str, known)}
+        self.data = {**dict(self.data.items()), **gone}
+        for form in self.forms:
+            form.data = self.data
 
     def add_fields(self, form: LineForm, index: int | None) -> None:
         """Every row can be taken out without script."""

@@ -254,6 +254,7 @@ def _show_form(
         editor.rows.extra = more
     if fresh and detail is not None:
         editor.form.look_again(detail.bill.updated_at)
+        editor.rows.look_again({line.pk for line in detail.bill.lines.all()})
     context = {
         "form": editor.form,
         "rows": editor.rows,

@@ -106,10 +106,12 @@ def rate_of(tax_type: str, amount: Decimal, tax: Decimal, mode: TaxMode, digits:
     code ("OUTPUT2"), so the roundest percentage that gives exactly this tax is found; the
     nearest with four decimals when none does (somebody typed the tax by hand).
     """
-    if not tax:
+    if mode is TaxMode.NONE:
         return ZERO
     if tax_type.endswith("%") and (said := _parsed(tax_type[:-1])) is not None:
         return said
+    if not tax:
+        return ZERO
     with localcontext(prec=PRECISION):
         net = amount - tax if mode is TaxMode.INCLUSIVE else amount
         raw = tax / net * HUNDRED if net else ZERO

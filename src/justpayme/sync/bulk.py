@@ -7,9 +7,11 @@ caller's transaction. COPY is three times faster than multi-row inserts.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -17,9 +19,14 @@ import msgspec
 from django.db import connection as database
 
 from justpayme.core.bill import FIELD_NAMES, BillFields, LineFields, PaidFields
+from justpayme.core.rows import Row, keys_of
 
 _LINE_FIELDS = [name for name in LineFields.__dataclass_fields__ if name != "tracking"]
 _PAID_FIELDS = list(PaidFields.__dataclass_fields__)
+_LINE_SAYS = ("description", "quantity", "unit_amount")
+_PAID_SAYS = ("kind", "amount", "on")
+_Before = dict[int, list[tuple[int, Row]]]
+"""The rows of bills before they are written anew, each with its key."""
 BILL_FIELDS = [name for name in FIELD_NAMES if name not in ("client", "lines", "payments")]
 
 
@@ -98,26 +105,55 @@ def update_bills(rows: Sequence[tuple[int, int, BillFields]], now: datetime) -> 
 
 
 def replace_lines(rows: Sequence[tuple[int, BillFields]]) -> None:
-    """Write the lines of these bills anew; a line's identity is its `remote_id`."""
-    _delete("bills_line", [pk for pk, _ in rows])
-    insert_lines(rows)
+    """Write the lines of these bills anew; one that is still there keeps its key."""
+    before = _take_out("bills_line", _LINE_SAYS, [pk for pk, _ in rows])
+    insert_lines(rows, before)
 
 
 def replace_payments(rows: Sequence[tuple[int, BillFields]]) -> None:
-    """Write the payments of these bills anew; a payment's identity is its `remote_id`."""
-    _delete("bills_payment", [pk for pk, _ in rows])
-    insert_payments(rows)
+    """Write the payments of these bills anew; one that is still there keeps its key."""
+    before = _take_out("bills_payment", _PAID_SAYS, [pk for pk, _ in rows])
+    insert_payments(rows, before)
 
 
-def _delete(table: str, bills: list[int]) -> None:
-    if bills:
-        with database.cursor() as cursor:
-            cursor.execute(f"DELETE FROM {table} WHERE bill_id = ANY(%s)", [bills])  # noqa: S608
+def _take_out(table: str, says: Sequence[str], bills: list[int]) -> _Before:
+    """Delete all rows of these bills; what they were, in order."""
+    found: _Before = defaultdict(list)
+    if not bills:
+        return found
+    names = ", ".join(f'"{name}"' for name in says)
+    with database.cursor() as cursor:
+        cursor.execute(
+            f"DELETE FROM {table} WHERE bill_id = ANY(%s) "  # noqa: S608
+            f"RETURNING position, bill_id, id, remote_id, {names}",
+            [bills],
+        )
+        for _, bill, key, remote_id, *said in sorted(cursor.fetchall(), key=itemgetter(0)):
+            found[bill].append((key, Row(remote_id, tuple(said))))
+    return found
 
 
-def insert_lines(rows: Sequence[tuple[int, BillFields]]) -> None:
-    """Add the lines of these bills, in order."""
-    copy(
+def _keys(
+    table: str, says: Sequence[str], bills: Iterable[tuple[int, Sequence[Any]]], before: _Before
+) -> Iterator[int]:
+    """The keys of these bills' rows, one after the other: their own of before, or new ones."""
+    found = [
+        key
+        for bill, rows in bills
+        for key in keys_of(
+            before.get(bill, ()),
+            [Row(row.remote_id, tuple(getattr(row, name) for name in says)) for row in rows],
+        )
+    ]
+    fresh = iter(allocate(table, found.count(None)))
+    return (next(fresh) if key is None else key for key in found)
+
+
+def insert_lines(rows: Sequence[tuple[int, BillFields]], before: _Before | None = None) -> None:
+    """Add the lines of these bills, in order; those that go on from `before` under their keys."""
+    lines = [(pk, f.lines) for pk, f in rows]
+    _copy_under(
+        _keys("bills_line", _LINE_SAYS, lines, before) if before else None,
         "bills_line",
         ["bill_id", "position", "tracking", *_LINE_FIELDS],
         (
@@ -127,23 +163,35 @@ def insert_lines(rows: Sequence[tuple[int, BillFields]]) -> None:
                 msgspec.json.encode(line.tracking).decode(),
                 *(getattr(line, n) for n in _LINE_FIELDS),
             ]
-            for pk, f in rows
-            for position, line in enumerate(f.lines)
+            for pk, own in lines
+            for position, line in enumerate(own)
         ),
     )
 
 
-def insert_payments(rows: Sequence[tuple[int, BillFields]]) -> None:
-    """Add the payments and credits of these bills."""
-    copy(
+def insert_payments(rows: Sequence[tuple[int, BillFields]], before: _Before | None = None) -> None:
+    """Add the payments and credits of these bills; those of `before` under their keys."""
+    payments = [(pk, f.payments) for pk, f in rows]
+    _copy_under(
+        _keys("bills_payment", _PAID_SAYS, payments, before) if before else None,
         "bills_payment",
         ["bill_id", "position", "account", *_PAID_FIELDS],
         (
             [pk, position, "", *(getattr(paid, n) for n in _PAID_FIELDS)]
-            for pk, f in rows
-            for position, paid in enumerate(f.payments)
+            for pk, own in payments
+            for position, paid in enumerate(own)
         ),
     )
+
+
+def _copy_under(
+    keys: Iterable[int] | None, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """COPY rows under these keys, or under new ones."""
+    if keys is None:
+        copy(table, columns, rows)
+    else:
+        copy(table, ["id", *columns], ([k, *row] for k, row in zip(keys, rows, strict=True)))
 
 
 def insert_links(connection_id: int, rows: Sequence[tuple[int, LinkRow]], now: datetime) -> None:
