@@ -158,7 +158,7 @@ def drift(xero: Xero, connection: Connection) -> list[str]:
 
 def done(run: Run) -> Run:
     """The run, which must have ended well."""
-    assert (run.state, run.error_text) == (Run.State.DONE, "")
+    assert (run.state, run.error_code, run.error_text) == (Run.State.DONE, "", "")
     return run
 
 
