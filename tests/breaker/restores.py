@@ -117,8 +117,10 @@ class Town:
     # --- people in Xero ------------------------------------------------------------------------
 
     def xero_acts(self) -> None:
-        """One thing that somebody does in Xero."""
+        """One thing that somebody does in Xero, while an invoice is open there."""
         sales = [i for i in self.world.sales() if i.status == "AUTHORISED"]
+        if not sales:
+            return
         invoice = self.dice.choice(sales)
         made = [p for p in self.world.ledger().payments.rows.values() if "JPM-" in p.reference]
         live = [p for p in made if p.status == "AUTHORISED"]
