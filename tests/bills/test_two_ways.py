@@ -10,6 +10,7 @@ from tests.bills.given import HOSTILE, a_bill, a_client, a_connection, act, bill
 from tests.fixtures.xero import NOW
 from tests.sync.given import invoice_of, open_bill, push, sent_calls
 from tests.sync.hands import done
+from tests.sync.moments import judge, quiet
 
 from justpayme.bills.actions import (
     AlreadyDone,
@@ -299,6 +300,32 @@ def test_the_whole_amount_makes_the_bill_paid_in_both_books(xero, two_way, alice
     assert (bill.status, bill.outstanding, bill.fully_paid_on) == (Status.PAID, 0, TODAY)
     push(xero, two_way)
     assert invoice_of(xero, bill).status == "PAID"
+
+
+@pytest.mark.parametrize("paid", ["before Xero has it", "with the approval"])
+def test_a_draft_in_xero_that_is_made_active_and_paid_here_is_approved_and_paid_there(
+    xero, two_way, alice, paid
+):
+    """Paid here is more than Xero can be told of a draft: it is approved first."""
+    first = paid == "before Xero has it"
+    Connection.objects.filter(pk=two_way.pk).update(create_as="DRAFT")
+    entry = bill_entry(a_client(alice, "Bellweather Bakery"), number="NEW-1")
+    bill = bill_create(act=act(alice), entry=entry, approve=first, also_in_xero=two_way.pk)
+    owed = str(bill.outstanding.normalize())
+    if first:
+        pay(alice, bill, owed)
+    push(xero, two_way)
+    assert invoice_of(xero, bill).status == "DRAFT"
+    bill_approve(act=act(alice, now=NOW), bill_id=bill.pk)
+    if not first:
+        pay(alice, bill, owed)
+    push(xero, two_way)
+    quiet(xero, two_way)
+    bill.refresh_from_db()
+    assert (bill.status, invoice_of(xero, bill).status) == (Status.PAID, "PAID")
+    assert {state for _, state in states(bill)} == {"done"}
+    assert not Conflict.objects.exists()
+    judge(xero, two_way)
 
 
 def test_a_payment_that_never_left_is_just_dropped(xero, two_way, alice):

@@ -213,6 +213,9 @@ def at_rest(world: World, connections: Connections) -> Iterator[Finding]:
         for item in connection.outbox.filter(state__in=(State.WAITING, *IN_FLIGHT)):
             if not _waits_for_another(item):
                 yield Finding("I-14", f"{item} of bill {item.bill_id} is not at rest")
+        refused = connection.outbox.filter(state=State.REFUSED, error_text="")
+        for item in refused.filter(error_code="status_not_valid"):
+            yield Finding("I-14", f"{item} of bill {item.bill_id} was taken, and cannot be sent")
 
 
 def _waits_for_another(item: OutboxItem) -> bool:

@@ -145,7 +145,12 @@ def pay(here: Here) -> str:
     bill = here.bill(status=Status.ACTIVE)
     if bill is None:
         return ""
-    amount = here.choices.pick((Decimal("1.01"), Decimal("1.01"), bill.outstanding))
+    return _receive(
+        here, bill, here.choices.pick((Decimal("1.01"), Decimal("1.01"), bill.outstanding))
+    )
+
+
+def _receive(here: Here, bill: Bill, amount: Decimal) -> str:
     entry = PaymentEntry(amount, here.act.today, "thanks")
     paid = actions.payment_record(act=here.act, bill_id=bill.pk, entry=entry)
     if marker := _marker(paid.reference):
@@ -187,8 +192,10 @@ def create(here: Here) -> str:
         lines=(LineEntry("Work" + HOSTILE, Decimal(2), Decimal("50.10"), tax_type="OUTPUT2"),),
     )
     where = connection.pk if connection else None
-    bill = actions.bill_create(act=here.act, entry=entry, approve=True, also_in_xero=where)
-    return f"writes bill {bill.pk}" + (f" for organisation {where}" if where else "")
+    owed = here.choices.below(3) < 2
+    bill = actions.bill_create(act=here.act, entry=entry, approve=owed, also_in_xero=where)
+    what = "bill" if owed else "draft"
+    return f"writes {what} {bill.pk}" + (f" for organisation {where}" if where else "")
 
 
 def _client(here: Here) -> Client | None:
@@ -198,6 +205,17 @@ def _client(here: Here) -> Client | None:
     rows = Client.objects.filter(business=here.member.business_id, archived=False)
     clients = list(rows.order_by("pk")[:6])
     return here.choices.pick(clients) if clients else None
+
+
+def approve(here: Here) -> str:
+    """Make a draft active; some have been paid by then, in full."""
+    bill = here.bill(status=Status.DRAFT)
+    if bill is None:
+        return ""
+    bill = actions.bill_approve(act=here.act, bill_id=bill.pk)
+    here.remember(bill, "status")
+    paid = _receive(here, bill, bill.outstanding) if here.choices.below(2) else ""
+    return f"makes bill {bill.pk} active" + (f" and {paid}" if paid else "")
 
 
 def void(here: Here) -> str:
@@ -288,6 +306,7 @@ AT_HOME: tuple[tuple[Hand, int], ...] = (
     (edit, 10),
     (pay, 6),
     (create, 3),
+    (approve, 3),
     (unpay, 3),
     (void, 1),
     (discard, 1),

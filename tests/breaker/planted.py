@@ -130,6 +130,17 @@ MERGING = (
         "tests/core/test_settle.py",
     ),
     Planted(
+        "paid is a status",
+        "justpayme.core.settle:under",
+        "else Status.ACTIVE)",
+        "else local.status)",
+        "A draft of Xero's that was made active and paid here goes to Xero as paid.",
+        "Neither its approval nor the payment ever arrives.",
+        "I-14",
+        "tests/core/test_settle.py::"
+        "test_under_a_paid_bill_whose_invoice_is_a_draft_lies_its_approval",
+    ),
+    Planted(
         "equal payments",
         "justpayme.core.settle:_new",
         "laid[paid] -= 1",
@@ -736,7 +747,7 @@ TAKING = (
         "The bill of last month can't be rebuilt.",
         "I-31",
         "tests/breaker/test_simulation.py::test_every_promise_holds_in_every_story[0]",
-        after=48,
+        after=51,
     ),
     Planted(
         "each page by itself",

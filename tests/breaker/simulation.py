@@ -222,7 +222,7 @@ def _prepare(stage: Stage, options: Options) -> _Start:
         pairs.append((second, "GB"))
     for member, country in pairs:
         if options.imported:
-            world.connect_two_way(member.business, country)
+            world.connect_two_way(member.business, country, drafts=options.variant > 0)
         else:
             connection = world.connect(
                 member.business, country, scopes=organisations.oauth.WRITE_SCOPES

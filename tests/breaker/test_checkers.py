@@ -104,6 +104,11 @@ def left_behind(world: World, connection: Connection) -> None:
     OutboxItem.objects.filter(kind="pay").update(state="unsure")
 
 
+def taken_and_never_sent(world: World, connection: Connection) -> None:
+    changed = OutboxItem.objects.filter(kind="update")
+    changed.update(state="refused", error_code="status_not_valid")
+
+
 def _call(world: World, **more: object) -> None:
     last = next(c for c in reversed(world.calls) if c.changes_xero)
     world.calls.append(change(last, mark=len(world.marks), at=world.frozen.now(), **more))
@@ -182,6 +187,7 @@ PLANTED: dict[Plant, str] = {
     missing_bill: "I-3",
     paid_twice: "I-13",
     left_behind: "I-14",
+    taken_and_never_sent: "I-14",
     wrong_sum: "I-16",
     key_used_twice: "I-18",
     key_used_late: "I-19",

@@ -320,9 +320,12 @@ class World(Xero):
 
     # --- our side ------------------------------------------------------------------------------
 
-    def connect_two_way(self, business: Business, country: str = "GB") -> Connection:
-        """A bidirectional organisation, imported."""
+    def connect_two_way(
+        self, business: Business, country: str = "GB", *, drafts: bool = False
+    ) -> Connection:
+        """A bidirectional organisation, imported, with its drafts or without."""
         connection = self.connect(business, country, scopes=oauth.WRITE_SCOPES)
+        Connection.objects.filter(pk=connection.pk).update(import_drafts=drafts)
         self.mark(connection, "live")
         run = self.sync(connection)
         if run.state != Run.State.DONE:

@@ -127,6 +127,15 @@ def test_a_status_that_a_person_set_stays_when_the_overlay_comes_off(edited: Sta
     assert under(replace(base, status=edited), base).status is edited
 
 
+def test_under_a_paid_bill_whose_invoice_is_a_draft_lies_its_approval() -> None:
+    """Paid is never an edit of ours, and Xero takes no such word."""
+    draft = replace(owing(100), status=Status.DRAFT)
+    approved = replace(draft, status=Status.ACTIVE)
+    shown = over(approved, [pay(100)])
+    assert shown.status is Status.PAID
+    assert under(shown, draft) == approved
+
+
 def settlements(chance: random.Random) -> tuple[BillFields, list[Pending]]:
     """A bill with payments and any mixture of pending ones, some seen in Xero already."""
     there = [money(chance.randint(1, 40), f"p-{n}", MAY) for n in range(chance.randrange(4))]
@@ -149,6 +158,8 @@ def test_laws_of_the_overlay() -> None:
         bill, pending = settlements(chance)
         shown = over(bill, pending)
         assert under(shown, bill) == bill
+        if bill.status is Status.ACTIVE:
+            assert under(shown, replace(bill, status=Status.DRAFT)) == bill
         assert over(shown, pending) == shown
         assert shown.outstanding >= 0
         assert shown.outstanding + shown.paid == bill.outstanding + bill.paid

@@ -89,12 +89,13 @@ def _settled(bill: BillFields) -> BillFields:
 
 
 def under(local: BillFields, base: BillFields) -> BillFields:
-    """The bill with the overlay taken off: Xero's settlement as `base` has it. Active and paid
-    are Xero's words for it; any other status is an edit of ours and stays."""
-    names = UNITS["settlement"]
-    if {local.status, base.status} <= _OPEN:
-        names = (*names, "status")
-    return local.take(base, names)
+    """The bill with the overlay taken off: Xero's settlement as `base` has it. Whether an open
+    bill is paid is Xero's word; a status of ours stays, and one that is open here only is active
+    under what lies over it."""
+    bare = local.take(base, UNITS["settlement"])
+    if local.status not in _OPEN:
+        return bare
+    return replace(bare, status=base.status if base.status in _OPEN else Status.ACTIVE)
 
 
 def waiting(bill: BillFields, remote: BillFields) -> BillFields:
