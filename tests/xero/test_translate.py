@@ -6,10 +6,12 @@ import json
 from datetime import date
 from decimal import Decimal
 from typing import Any
+from zoneinfo import available_timezones
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.conformance.published import known
 from tests.xero.pages import CONTACT_ID, INVOICE_ID, LINE_ID, PAYMENT_ID, encoded, invoice
 
 from justpayme.core.bill import BillFields, MoneyKind, Status, TaxMode, to_plain
@@ -304,15 +306,37 @@ def test_a_credit_note_names_the_invoices_it_was_applied_to() -> None:
     [
         ("NEWZEALANDSTANDARDTIME", "Pacific/Auckland"),
         ("GMTSTANDARDTIME", "Europe/London"),
+        ("CENTRALSTANDARDTIME(MEXICO)", "America/Mexico_City"),
+        ("WEUROPESTANDARDTIME", "Europe/Berlin"),
+        ("ESOUTHAMERICASTANDARDTIME", "America/Sao_Paulo"),
+        ("EAUSTRALIASTANDARDTIME", "Australia/Brisbane"),
+        ("KAMCHATKASTANDARDTIME", "Asia/Kamchatka"),
+        ("MIDATLANTICSTANDARDTIME", "Etc/GMT+2"),
+        ("UTC02", "Etc/GMT+2"),  # Windows: UTC-02; names with Etc count westwards
+        ("UTC11", "Etc/GMT+11"),
+        ("UTC+13", "Etc/GMT-13"),
         ("", "UTC"),
         ("MARSSTANDARDTIME", "UTC"),
         ("../../etc/passwd", "UTC"),
     ],
 )
 def test_an_organisation_gets_an_iana_time_zone(windows: str, zone: str) -> None:
-    said = {"OrganisationID": ids("A"), "Name": "Demo", "BaseCurrency": "nzd", "Timezone": windows}
-    found = translate.to_organisation(wire.decode(wire.Organisation, encoded(said)))
+    found = organisation(windows)
     assert (found.time_zone, found.currency, found.organisation_id) == (zone, "NZD", ids("a"))
+
+
+def organisation(windows: str) -> translate.OrganisationFields:
+    said = {"OrganisationID": ids("A"), "Name": "Demo", "BaseCurrency": "nzd", "Timezone": windows}
+    return translate.to_organisation(wire.decode(wire.Organisation, encoded(said)))
+
+
+def test_every_time_zone_that_xero_publishes_is_known() -> None:
+    """Or bills of it become overdue, and clients are chased, hours too early."""
+    published = known()["objects"]["TimeZone"].removeprefix("one of ").split(" | ")
+    assert len(published) > 100
+    zones = {windows: organisation(windows).time_zone for windows in published}
+    assert [windows for windows, zone in zones.items() if zone == "UTC"] == []
+    assert set(zones.values()) <= available_timezones()
 
 
 def test_plain_form_of_a_bill_is_json_and_exact() -> None:

@@ -321,7 +321,16 @@ class OrganisationFields:
     end_of_year_lock_date: date | None = None
 
 
-_ZONES = {name.replace(" ", "").upper(): zone for name, zone in win_tz.items()}
+_OLD_ZONES = {
+    "Kamchatka Standard Time": "Asia/Kamchatka",
+    "Mid-Atlantic Standard Time": "Etc/GMT+2",
+}
+"""Names that Windows keeps from before and maps to nothing any more, but Xero still lists."""
+
+_DROPPED = str.maketrans("", "", " .-")
+_ZONES = {n.translate(_DROPPED).upper(): zone for n, zone in (win_tz | _OLD_ZONES).items()}
+"""By Xero's spelling: Windows' names in capitals, without their blanks, dots and hyphens. So
+UTC02 is two hours behind, and UTC+12 keeps its plus (xero-facts 4.6)."""
 
 
 def to_organisation(organisation: wire.Organisation) -> OrganisationFields:
