@@ -100,6 +100,16 @@ MERGING = (
         after=20_000,
     ),
     Planted(
+        "put back by a person",
+        "justpayme.core.merge:_recognised",
+        "u in aside or ",
+        "",
+        "What a bill was put back to when sending ended counts as typed.",
+        "The conflict that keeps what she typed is replaced by the old value, in her name.",
+        "I-27",
+        f"{OWN_WRITES}::test_what_a_row_was_put_back_to_is_nobodys_edit_when_our_own_write_arrives",
+    ),
+    Planted(
         "lines by their number",
         "justpayme.core.merge:_says",
         "_line_says(*pair, may_add) for pair",

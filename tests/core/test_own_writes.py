@@ -204,6 +204,19 @@ def test_an_account_that_we_named_must_be_the_one_that_xero_shows() -> None:
     assert arrived(THERE, named, ("lines",)) == frozenset()
 
 
+def test_what_a_row_was_put_back_to_is_nobodys_edit_when_our_own_write_arrives() -> None:
+    """One-directional: ours was set aside while it was under way. An edit that a person took back
+    herself was not set aside, and is kept."""
+    base = replace(SENT, reference="", lines=())
+    there = replace(THERE, reference="one")
+    sent, units = replace(SENT, reference=there.reference), ("reference", "lines")
+    aside = frozenset(units)
+    put_back = merge(base, base, there, read_only=True, sent=sent, sent_units=units, aside=aside)
+    assert (put_back.bill, put_back.conflicts) == (there, ())
+    hers = merge(base, base, there, read_only=True, sent=sent, sent_units=units)
+    assert {conflict.unit for conflict in hers.conflicts} == aside
+
+
 def test_void_arrives_as_void() -> None:
     sent = replace(SENT, status=Status.VOID)
     ended = replace(THERE, status=Status.VOID)

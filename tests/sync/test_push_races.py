@@ -372,6 +372,40 @@ def test_one_directional_while_a_request_is_under_way_lets_that_one_finish(
     assert invoice_of(xero, first).reference == "one"
     first.refresh_from_db()
     assert first.reference == "one"
+    kept = Conflict.objects.filter(state="open").values_list("unit", flat=True)
+    assert list(kept) == ["payments"]
+    judge(xero, two_way)
+
+
+@pytest.mark.parametrize(
+    ("since", "kept", "open_"),
+    [(None, "one", False), ("<i>two</i>", "<i>two</i>", True), ("", "", True)],
+    ids=["nothing", "another edit", "the edit taken back"],
+)
+def test_what_was_typed_is_what_is_kept_when_the_request_under_way_arrives_one_directional(
+    xero: Xero,
+    two_way: Connection,
+    owner: Membership,
+    since: str | None,
+    kept: str,
+    open_: bool,
+) -> None:
+    """I-27: the value that the bill was put back to is nobody's edit; what has reached Xero after
+    all is no conflict any more, and sending everything that is kept sends nothing back."""
+    bill = open_bill(two_way)
+    edit(bill, reference="")
+    push(xero, two_way)
+    edit(bill, reference="one")
+    xero.fault("lose_answer", method="POST", path="/invoices", count=1)
+    push(xero, two_way)
+    if since is not None:
+        edit(bill, reference=since)
+    one_way(xero, two_way, owner)
+    quiet(xero, two_way)
+    bill.refresh_from_db()
+    assert (bill.reference, invoice_of(xero, bill).reference) == ("one", "one")
+    rows = Conflict.objects.filter(bill=bill).exclude(state="replaced")
+    assert [(row.ours, row.state == "open") for row in rows] == [({"reference": kept}, open_)]
     judge(xero, two_way)
 
 

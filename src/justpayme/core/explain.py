@@ -38,6 +38,7 @@ class Versions:
     sent: BillFields | None = None
     sent_units: tuple[str, ...] = ()
     confirmed: bool = False
+    aside: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ def explain(versions: Versions) -> tuple[Told, ...]:
         sent=v.sent,
         sent_units=v.sent_units,
         confirmed=v.confirmed,
+        aside=v.aside,
     )
     fates = dict.fromkeys(decision.taken, Fate.TAKEN)
     fates |= dict.fromkeys(decision.outgoing, Fate.OUTGOING)

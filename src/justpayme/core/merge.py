@@ -71,6 +71,7 @@ def merge(
     sent: BillFields | None = None,
     sent_units: tuple[str, ...] = (),
     confirmed: bool = False,
+    aside: frozenset[str] = frozenset(),
 ) -> Merge:
     """Merge our row and Xero's version against the last agreed one, unit by unit.
 
@@ -79,10 +80,12 @@ def merge(
     `sent`, `sent_units`: what was last sent of this bill, if its answer was not applied yet;
     `confirmed`: Xero has said that it stored it, so what it shows now is ours in its own
     spelling.
+    `aside`: units of which ours was set aside while it was under way. There our row was put back
+    to Xero's value of then, which is nobody's edit when Xero shows what we sent.
     The new base is always `remote`: what both sides will agree on once `outgoing` has left.
     """
     seen = () if sent is None else sent_units if confirmed else arrived(remote, sent, sent_units)
-    agreed, ours = _recognised(base, local, remote, sent, seen)
+    agreed, ours = _recognised(base, local, remote, sent, seen, aside)
     ours_may_stand = not read_only and remote.status is not _ENDED
     outgoing: list[str] = []
     conflicts: list[Conflict] = []
@@ -106,12 +109,13 @@ def _recognised(
     remote: BillFields,
     sent: BillFields | None,
     seen: Iterable[str],
+    aside: frozenset[str],
 ) -> tuple[BillFields, BillFields]:
     """The base and our row once our own writes are recognised in Xero's version (row 13)."""
     if sent is None:
         return base, local
     own = frozenset(seen)
-    settled = frozenset(unit for unit in own if _says(local, sent, unit, _GIVEN))
+    settled = frozenset(u for u in own if u in aside or _says(local, sent, u, _GIVEN))
     if "lines" in own - settled and len(sent.lines) == len(remote.lines):
         local = replace(local, lines=_with_ids(local.lines, sent.lines, remote.lines))
     return base.take(remote, _names(own)), local.take(remote, _names(settled))

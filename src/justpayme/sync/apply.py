@@ -372,6 +372,7 @@ def _decide(
         sent=sent,
         sent_units=units,
         confirmed=confirmed,
+        aside=conflicts.aside(connection, link.bill_id) if sent is not None else frozenset(),
     )
     landed = intentions.landed(items, remote)
     done = {item.pk for item, _ in landed}

@@ -62,6 +62,25 @@ def keep(
         )
 
 
+def aside(connection: Connection, bill_id: int) -> frozenset[str]:
+    """Units of this bill whose values of ours are kept, so that its row has nobody's edit there:
+    in a one-directional organisation, where nothing is edited."""
+    if connection.direction == Connection.Direction.TWO:
+        return frozenset()
+    rows = Conflict.objects.filter(bill_id=bill_id, state=Conflict.State.OPEN)
+    return frozenset(rows.values_list("unit", flat=True))
+
+
+def reached(bill_id: int, sent: BillFields, units: Iterable[str], now: datetime) -> None:
+    """What was sent of a bill has reached Xero: where that is what we kept, nothing is left to
+    decide. It was under way when it was set aside."""
+    rows = Conflict.objects.filter(bill_id=bill_id, unit__in=units, state=Conflict.State.OPEN)
+    for row in rows:
+        if row.ours == _fields(sent, UNITS[row.unit]):
+            row.state, row.resolved_at = Conflict.State.SENT, now
+            row.save(update_fields=["state", "resolved_at"])
+
+
 def _fields(bill: BillFields, names: Iterable[str]) -> dict[str, Any]:
     return {name: to_plain(getattr(bill, name)) for name in names}
 

@@ -15,7 +15,7 @@ from justpayme.core.errors import CATALOGUE, Entry, Problem
 from justpayme.core.explain import Ahead, Told, Versions, Way, ahead, explain, key_dies
 from justpayme.core.outbox import Sent, without_marker
 from justpayme.core.settle import under
-from justpayme.sync import bulk, calls, clients, intentions, outbox
+from justpayme.sync import bulk, calls, clients, conflicts, intentions, outbox
 from justpayme.sync.models import OPEN, Conflict, Connection, Link, OutboxItem
 from justpayme.xero import wire
 from justpayme.xero.client import Clock
@@ -72,11 +72,9 @@ def explain_bill(bill: Bill, clock: Clock, *, fresh: bool) -> Explained:
     if link is not None:
         remote = _asked(link, clock) if fresh else _stored(link)
         told = _told(bill, link, remote, items)
-    conflicts = bill.conflicts.filter(state=Conflict.State.OPEN).select_related("typed_by")
+    kept = bill.conflicts.filter(state=Conflict.State.OPEN).select_related("typed_by")
     travelling = tuple(_travelling(item, now) for item in items)
-    return Explained(
-        bill, link, connection, told, fresh, travelling, tuple(conflicts.order_by("id"))
-    )
+    return Explained(bill, link, connection, told, fresh, travelling, tuple(kept.order_by("id")))
 
 
 def _stored(link: Link) -> BillFields:
@@ -106,7 +104,8 @@ def _told(
     ours = under(bill.fields(contact_id=clients.contact_id_of(bill.client)), base)
     sent, units, confirmed = intentions.last_sent(items)
     read_only = not link.connection.is_two_way
-    return explain(Versions(base, ours, remote, read_only, sent, units, confirmed))
+    aside = conflicts.aside(link.connection, bill.pk)
+    return explain(Versions(base, ours, remote, read_only, sent, units, confirmed, aside))
 
 
 def _travelling(item: OutboxItem, now: datetime) -> Travelling:

@@ -121,6 +121,9 @@ def follow(
         item.remote_id = remote_id or item.remote_id
         outbox.end(item, State.DONE, "", now)
         done.add(item.pk)
+        if item.sent is not None and item.bill_id is not None:
+            units = set(item.sent_units) - set(decision.outgoing)
+            conflicts.reached(item.bill_id, bulk.base_of(item.sent), units, now)
     left = [item for item in items if item.pk not in done]
     references = {paid.reference for paid in lost}
     flying = any(i.kind in outbox.EDITS and i.state in IN_FLIGHT for i in left)
