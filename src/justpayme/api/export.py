@@ -14,11 +14,12 @@ from datetime import datetime
 from itertools import islice
 from typing import TextIO
 
-from django.db import connection, transaction
+from django.db import connection
 
 from justpayme.accounts.models import Business
 from justpayme.api import present, shapes
 from justpayme.bills.queries import Books, open_books
+from justpayme.web.snapshot import snapshot
 
 AT_ONCE = 500
 """Bills in memory at a time, with their lines and payments."""
@@ -41,9 +42,10 @@ COLUMNS = ("id", *TEXTS, *DAYS, *AMOUNTS, *TIMES)
 
 
 def export_bills(business: Business, form: str, out: TextIO, *, now: datetime) -> int:
-    """Write every bill of `business` to `out` as "json" or "csv"; returns how many."""
+    """Write every bill of `business` to `out` as "json" or "csv"; returns how many. All of them
+    as of one moment."""
     write = {"json": _write_json, "csv": _write_csv}[form]
-    with transaction.atomic():
+    with snapshot():
         with connection.cursor() as cursor:  # whoever reads us may pause longer than the default
             cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         return write(_bills(open_books(business, now)), out)
