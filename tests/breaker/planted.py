@@ -110,6 +110,16 @@ MERGING = (
         f"{OWN_WRITES}::test_what_a_row_was_put_back_to_is_nobodys_edit_when_our_own_write_arrives",
     ),
     Planted(
+        "a rate of nobody's",
+        "justpayme.core.merge:arrived",
+        "if sent.rate is None:",
+        "if False:",
+        "A rate that Xero filled in counts as somebody's change of the currency.",
+        "After a lost answer a new currency becomes a conflict with itself.",
+        "I-28",
+        f"{OWN_WRITES}::test_a_rate_that_we_did_not_send_is_xeros_to_fill_in",
+    ),
+    Planted(
         "lines by their number",
         "justpayme.core.merge:_says",
         "_line_says(*pair, may_add) for pair",

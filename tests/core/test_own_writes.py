@@ -217,6 +217,31 @@ def test_what_a_row_was_put_back_to_is_nobodys_edit_when_our_own_write_arrives()
     assert {conflict.unit for conflict in hers.conflicts} == aside
 
 
+def test_a_rate_that_we_did_not_send_is_xeros_to_fill_in() -> None:
+    sent, units = replace(SENT, currency="EUR"), ("money",)
+    there = replace(THERE, currency="EUR", rate=Decimal("1.18"))
+    was = replace(SENT, currency="GBP", rate=Decimal(1))
+    ours = merge(was, sent, there, sent=sent, sent_units=units)
+    assert (ours.bill.rate, ours.outgoing, ours.conflicts) == (there.rate, (), ())
+
+
+@pytest.mark.parametrize(
+    ("sent", "there"),
+    [
+        (("EUR", None), ("USD", "1.18")),
+        (("EUR", "1.2"), ("EUR", "1.18")),
+        (("EUR", "1.2"), ("EUR", None)),
+    ],
+)
+def test_another_currency_or_another_rate_than_the_one_we_sent_is_not_ours(
+    sent: tuple[str, str | None], there: tuple[str, str | None]
+) -> None:
+    (wanted, asked), (currency, rate) = sent, there
+    ours = replace(SENT, currency=wanted, rate=asked and Decimal(asked))
+    theirs = replace(THERE, currency=currency, rate=rate and Decimal(rate))
+    assert arrived(theirs, ours, ("money",)) == frozenset()
+
+
 def test_void_arrives_as_void() -> None:
     sent = replace(SENT, status=Status.VOID)
     ended = replace(THERE, status=Status.VOID)

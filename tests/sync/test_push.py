@@ -198,6 +198,25 @@ def test_a_second_edit_after_a_lost_answer_is_no_conflict_with_the_first(
     assert drift(xero, two_way) == []
 
 
+def test_a_change_of_currency_whose_answer_is_lost_is_our_own_with_the_rate_that_xero_has(
+    xero: Xero, two_way: Connection
+) -> None:
+    """Merge row 13: we send no rate, and Xero fills in the day's."""
+    bill = open_bill(two_way)
+    edit(bill, currency="EUR", rate=None)
+    xero.fault("lose_answer", method="POST", path="/invoices", count=1)
+    push(xero, two_way)
+    edit(bill, reference="second")
+    for _ in range(8):
+        xero.later(1)
+        xero.sync(two_way)
+    bill.refresh_from_db()
+    assert (bill.currency, invoice_of(xero, bill).currency) == ("EUR", "EUR")
+    assert bill.rate == invoice_of(xero, bill).rate
+    assert not Conflict.objects.exists()
+    assert drift(xero, two_way) == []
+
+
 def test_a_new_bill_becomes_an_invoice_with_its_client(xero: Xero, two_way: Connection) -> None:
     bill = bill_of(two_way, number="NEW-1", client="Brand New Ltd")
     outbox.enqueue_create(bill, two_way, None, NOW)

@@ -126,7 +126,10 @@ def _names(units: Iterable[str]) -> tuple[str, ...]:
 
 
 def arrived(remote: BillFields, sent: BillFields, units: Iterable[str]) -> frozenset[str]:
-    """Those of the units that Xero's version shows as we sent them."""
+    """Those of the units that Xero's version shows as we sent them. Where we sent no rate, the
+    rate is Xero's to fill in."""
+    if sent.rate is None:
+        sent = replace(sent, rate=remote.rate)
     return frozenset(unit for unit in units if _says(remote, sent, unit, _FILLED_IN))
 
 
