@@ -663,7 +663,7 @@ SENDING = (
     ),
     Planted(
         "ended and forgotten",
-        "justpayme.sync.runs:_abandon",
+        "justpayme.sync.runs:abandon",
         "plain.do(_DUE, now, connection_id, Connection.State.LIVE)",
         "pass",
         "What a dead worker left is ended, but nothing is due after it.",

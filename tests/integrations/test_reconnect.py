@@ -10,11 +10,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from tests.integrations.conftest import come_back, sync
+from tests.integrations.two_way import held_up, text_of
 from tests.integrations.world import World
 
 from justpayme.accounts.models import Business
+from justpayme.integrations import actions
 from justpayme.sync import lost
-from justpayme.sync.models import Connection, TokenSet
+from justpayme.sync.models import Connection, OutboxItem, Run, TokenSet
+from justpayme.xero import oauth
 
 pytestmark = pytest.mark.django_db
 
@@ -130,3 +133,87 @@ def test_lost_bills_are_untouched(
     lose(world, imported)
     assert list(business.bills.order_by("pk").values()) == before
     assert lost.send_notices(timezone.now()) == 0
+
+
+# --- the permission to write -------------------------------------------------------------------
+
+
+def may_write(row: Connection) -> None:
+    """It is bidirectional, with a consent to that."""
+    Connection.objects.filter(pk=row.pk).update(direction="two")
+    TokenSet.objects.update(scopes=oauth.WRITE_SCOPES)
+    row.refresh_from_db()
+
+
+def lacks_permission(row: Connection) -> OutboxItem:
+    """A change that Xero did not let us make."""
+    bill = row.links.order_by("pk")[0].bill
+    return held_up(row, "parked", bill=bill, error_code="write_permission_missing")
+
+
+def test_what_waits_for_a_permission_leaves_by_itself_after_a_reconnect(
+    browser: Client, world: World, imported: Connection
+) -> None:
+    may_write(imported)
+    item = lacks_permission(imported)
+    page = text_of(browser.get(reverse("integrations:organisation", args=[imported.pk])))
+    assert "Xero lets us read, but not change anything." in page
+    reconnect(browser, world, imported, "GB")
+    item.refresh_from_db()
+    assert (item.state, item.error_code) == ("waiting", "")
+    page = text_of(browser.get(reverse("integrations:organisation", args=[imported.pk])))
+    assert "Xero lets us read, but not change anything." not in page
+
+
+def test_a_consent_without_the_permission_lets_nothing_leave(
+    browser: Client, world: World, imported: Connection
+) -> None:
+    item = lacks_permission(imported)
+    reconnect(browser, world, imported, "GB")
+    item.refresh_from_db()
+    assert item.state == "parked"
+
+
+@pytest.mark.parametrize("state", [Connection.State.LIVE, Connection.State.LOST])
+def test_no_consent_takes_the_permission_from_what_is_bidirectional(
+    browser: Client, world: World, imported: Connection, state: str
+) -> None:
+    """The plain button, for one more organisation: her consent replaces her earlier one."""
+    may_write(imported)
+    if state == Connection.State.LOST:
+        lose(world, imported)
+    answer = browser.post(reverse("integrations:connect"))
+    come_back(browser, world.agree(answer["Location"], "GB", "NZ"))
+    imported.refresh_from_db()
+    assert (imported.state, imported.direction) == ("live", "two")
+    assert actions.may_write(imported)
+
+
+def test_reconnecting_as_somebody_else_takes_her_consent(
+    browser: Client, world: World, imported: Connection
+) -> None:
+    """The one who connected may have left the firm, or may change nothing in Xero."""
+    before = TokenSet.objects.get()
+    TokenSet.objects.update(xero_user_id="11111111-2222-3333-4444-555555555555")
+    run = Run.objects.create(connection=imported, started_at=timezone.now())
+    reconnect(browser, world, imported, "GB")
+    imported.refresh_from_db()
+    tokens = TokenSet.objects.get()
+    assert imported.tokens == tokens
+    assert tokens.pk != before.pk
+    assert imported.connection_id in {c.id for c in world.sandbox.identity.visible()}
+    run.refresh_from_db()
+    assert run.state == "abandoned"  # it would have asked with tokens that are gone
+    assert imported.state == Connection.State.LIVE
+    assert sync(imported).state == "done"
+
+
+def test_a_consent_for_something_else_leaves_living_tokens_alone(
+    browser: Client, world: World, imported: Connection
+) -> None:
+    TokenSet.objects.update(xero_user_id="11111111-2222-3333-4444-555555555555")
+    before = TokenSet.objects.get()
+    answer = browser.post(reverse("integrations:connect"))
+    come_back(browser, world.agree(answer["Location"], "GB"))
+    imported.refresh_from_db()
+    assert imported.tokens == before

@@ -15,7 +15,7 @@ import pytest
 from tests.extent import FULL
 from tests.fixtures.xero import NOW, Xero
 from tests.sync.given import bill_of, edit, invoice_of, open_bill, open_bills, pay, push, unpay
-from tests.sync.hands import undone
+from tests.sync.hands import done, failed, undone
 from tests.sync.moments import judge, new_process, once_more, quiet, sync
 
 from justpayme.bills.models import Bill, Payment
@@ -201,20 +201,51 @@ def test_errors_although_it_was_saved_double_nothing(
         judge(xero, two_way)
 
 
-def test_a_missing_permission_to_write_does_not_end_the_reading(
-    xero: Xero, two_way: Connection
+NOT_ALLOWED: dict[str, dict[str, Any]] = {
+    "a scope is missing": {
+        "kind": "remove_scope",
+        "parameters": {"scope": "accounting.payments"},
+    },
+    "the person's role in Xero is too small": {"kind": "forbidden"},
+}
+
+
+@pytest.mark.parametrize("fault", NOT_ALLOWED.values(), ids=list(NOT_ALLOWED))
+def test_a_change_that_we_lack_the_permission_for_waits_and_the_reading_goes_on(
+    xero: Xero, two_way: Connection, fault: dict[str, Any]
 ) -> None:
     bill = open_bill(two_way)
     pay(bill, two_way, Decimal("10"))
-    gone = {"scope": "accounting.payments"}
-    xero.fault("remove_scope", method="PUT", path="/Payments", count=1, parameters=gone)
-    assert push(xero, two_way).error_code == "write_permission_missing"
-    two_way.refresh_from_db()
-    assert two_way.state == Connection.State.LIVE
+    xero.fault(method="PUT", path="/Payments", count=None, **fault)
+    xero.later(1)
+    begun = xero.clock.now()
+    done(xero.sync(two_way))
+    assert (two_way.state, two_way.failures, two_way.error_code) == ("live", 0, "")
+    assert two_way.checked_at is not None
+    assert two_way.checked_at >= begun
+    item = OutboxItem.objects.get()
+    assert (item.state, item.error_code) == (State.PARKED, "write_permission_missing")
+    tried = xero.mutating()
+    xero.later(15)
+    done(xero.sync(two_way))
+    assert xero.mutating() == tried  # it is not tried with every sync
     xero.heal()
-    quiet(xero, two_way)
+    done(xero.sync(two_way, kind=Run.Kind.AUDIT))  # but with every full reading
     bill.refresh_from_db()
-    assert bill.paid == 10
+    item.refresh_from_db()
+    assert (bill.paid, item.state) == (10, State.DONE)
+
+
+def test_an_organisation_that_was_taken_from_us_is_lost_when_we_write_too(
+    xero: Xero, two_way: Connection
+) -> None:
+    pay(open_bill(two_way), two_way, Decimal("10"))
+    gone = {"tenant": xero.tenant()}
+    xero.fault("hide_tenant", method="PUT", path="/Payments", parameters=gone)
+    xero.fault("hide_tenant", path="/connections", parameters=gone)
+    failed(xero.sync(two_way), "removed_in_xero")
+    assert two_way.state == Connection.State.LOST
+    assert OutboxItem.objects.get().state == State.WAITING
 
 
 @pytest.mark.parametrize("kind", KINDS)

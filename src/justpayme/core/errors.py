@@ -209,7 +209,7 @@ CATALOGUE: dict[str, Entry] = {
             Next.PERSON,
             "Xero lets us read, but not change anything.",
             "Bills still come from Xero; what you changed here waits.",
-            "Reconnect Xero and leave every permission ticked.",
+            "Reconnect Xero as somebody who may change invoices; leave every permission ticked.",
             fixer="owner",
             fix="reconnect",
         ),

@@ -20,16 +20,24 @@ from django.db import transaction
 from django.utils.crypto import salted_hmac
 
 from justpayme.accounts.access import check_may_change, check_may_manage
-from justpayme.accounts.models import Membership
+from justpayme.accounts.models import Business, Membership
 from justpayme.accounts.security_log import record
 from justpayme.bills.models import HistoryEntry
 from justpayme.core import schedule
 from justpayme.core.errors import Next, Problem
 from justpayme.core.schedule import INTERVALS
 from justpayme.integrations.describe import describe
-from justpayme.sync import ending, outbox, tokens
-from justpayme.sync.doorbell import request_sync
-from justpayme.sync.models import IN_USE, Connection, OAuthState, Run, TokenSet, running
+from justpayme.sync import ending, outbox, runs, tokens
+from justpayme.sync.doorbell import request_push, request_sync
+from justpayme.sync.models import (
+    IN_USE,
+    NOT_ALLOWED,
+    Connection,
+    OAuthState,
+    Run,
+    TokenSet,
+    running,
+)
 from justpayme.xero import oauth
 from justpayme.xero.translate import OrganisationFields
 
@@ -108,10 +116,20 @@ class Errand:
 def errand_of(connection: Connection, purpose: Purpose) -> Errand:
     """A lost connection is healed with the permissions that it had; only going bidirectional
     asks for more."""
-    had = connection.is_in_use and (
-        connection.direction == Connection.Direction.TWO or may_write(connection)
-    )
-    return Errand(purpose, connection.pk, purpose is Purpose.WRITE or had)
+    wider = purpose is Purpose.WRITE or _has_written(connection.business)
+    return Errand(purpose, connection.pk, wider)
+
+
+def errand_to_connect(business: Business) -> Errand:
+    """One more organisation, with no fewer permissions than those in use have."""
+    return Errand(may_write=_has_written(business))
+
+
+def _has_written(business: Business) -> bool:
+    """Is an organisation in use bidirectional, or could it be? One consent serves and heals all
+    that it covers, so no sign-in of this business may ask for less."""
+    rows = business.connections.filter(state__in=IN_USE).select_related("tokens")
+    return any(row.direction == Connection.Direction.TWO or may_write(row) for row in rows)
 
 
 def may_write(connection: Connection) -> bool:
@@ -339,7 +357,7 @@ def _keep(
 ) -> Consent:
     """Store the tokens and every organisation that they open."""
     token_set = tokens.store(business=by.business, xero_user_id=xero_user_id, tokens=fresh, now=now)
-    rows = [_row(by, token_set, one) for one in given]
+    rows = [_row(by, errand, token_set, one, now) for one in given]
     tenant_ids = [row.tenant_id for row in rows]
     # Offered once, and no longer given: nothing was ever synced from it.
     token_set.connections.filter(state=State.OFFERED).exclude(tenant_id__in=tenant_ids).delete()
@@ -348,6 +366,10 @@ def _keep(
         _heal(row, token_set, now)
         request_sync(connection=row, cause=Run.Cause.CONNECT, by=by.user)
     TokenSet.objects.filter(business=by.business, connections=None).delete()
+    for row in rows:
+        if row.tokens_id == token_set.pk and row.is_two_way and may_write(row):
+            outbox.unpark(row, (NOT_ALLOWED,))
+            request_push(connection=row, by=by.user)
     record(
         action="connect",
         business=by.business,
@@ -360,22 +382,29 @@ def _keep(
     return Consent(errand, tuple(choosable), tuple(healed))
 
 
-def _row(by: Membership, token_set: TokenSet, one: _Given) -> Connection:
-    """The row of an organisation, new or known. One in use keeps its tokens while they live."""
+def _row(
+    by: Membership, errand: Errand, token_set: TokenSet, one: _Given, now: datetime
+) -> Connection:
+    """The row of an organisation, new or known. One in use keeps its tokens while they live,
+    unless this errand is about it: its run under way ends with the tokens that it knows."""
     row, created = Connection.objects.select_for_update().get_or_create(
         business=by.business,
         tenant_id=one.tenant.tenant_id,
         defaults={"name": one.name, "tokens": token_set},
     )
     in_use = not created and row.state in (State.LIVE, State.HALTED)
-    if in_use and row.tokens is not None and row.tokens.state == TokenSet.State.LIVE:
+    lives = row.tokens is not None and row.tokens.state == TokenSet.State.LIVE
+    if in_use and lives and row.pk != errand.pk:
         return row
+    replaced = in_use and row.tokens_id != token_set.pk
     row.tokens = token_set
     row.connection_id = str(one.tenant.id)
     if row.state in (State.OFFERED, State.DISCONNECTED):
         row.next_due_at = None  # an ending that Xero was not told of yet is off
         _describe_row(row, one)
     row.save()
+    if replaced:
+        runs.abandon(row.pk, now)
     return row
 
 

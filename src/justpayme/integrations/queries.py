@@ -11,6 +11,7 @@ from django.db.models import Count, QuerySet, Sum
 
 from justpayme.accounts.models import Business
 from justpayme.sync.models import (
+    NOT_ALLOWED,
     OPEN,
     ClientLink,
     Conflict,
@@ -72,6 +73,12 @@ def stopped_run(connection: Connection) -> Run | None:
     if connection.state != State.HALTED:
         return None
     return connection.runs.filter(error_code=connection.error_code).order_by("-pk").first()
+
+
+def not_allowed(connection: Connection) -> str:
+    """The catalogue's code if changes rest because Xero does not let us write; else empty."""
+    resting = OutboxItem.objects.filter(connection=connection, state=ItemState.PARKED)
+    return NOT_ALLOWED if resting.filter(error_code=NOT_ALLOWED).exists() else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ def xero(request: BusinessRequest) -> HttpResponse:
 @manage_required
 def connect(request: BusinessRequest) -> HttpResponse:
     """Off to Xero."""
-    return to_xero(request, actions.Errand())
+    return to_xero(request, actions.errand_to_connect(request.business))
 
 
 @require_POST
@@ -322,7 +322,7 @@ def organisation_page(
         "may_write": actions.may_write(connection),
         "calls": calls,
         "data": data,
-        "problem": CATALOGUE.get(connection.error_code),
+        "problem": CATALOGUE.get(connection.error_code or queries.not_allowed(connection)),
         "stopped_run": (stopped := queries.stopped_run(connection)),
         "about_to_change": shown.about_to_change(stopped),
         "may_resume": connection.error_code != "organisation_changed",

@@ -64,6 +64,19 @@ def still_given(connection: Connection, clock: Clock) -> bool:
     return any(str(tenant.tenant_id) == str(connection.tenant_id) for tenant in tenants)
 
 
+def look_closer(connection: Connection, problem: Problem, clock: Clock, *, lacks: str) -> Problem:
+    """403 may mean that the organisation was taken from us, or only that this user's role in
+    Xero does not reach: /connections tells which (xero-facts 1.7). `lacks`: the code of the
+    latter."""
+    if problem.code != "removed_in_xero":
+        return problem
+    try:
+        gone = not still_given(connection, clock)
+    except Problem as other:
+        return other
+    return problem if gone else Problem(lacks, problem.detail)
+
+
 def _may_go_on(run: Run) -> None:
     """No call after a disconnect has committed, nor by a run that was replaced (I-37, I-42)."""
     if plain.one(_GOES_ON, run.pk, Run.State.RUNNING, Connection.State.LIVE) is None:

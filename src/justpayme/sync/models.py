@@ -503,6 +503,9 @@ NOT_LEFT = (OutboxItem.State.WAITING, OutboxItem.State.PARKED, OutboxItem.State.
 RESTING = (OutboxItem.State.PARKED, OutboxItem.State.REFUSED)
 """States of an item that waits for a person."""
 
+NOT_ALLOWED = "write_permission_missing"
+"""Why an item rests that Xero did not let us send. A consent, or a role in Xero, lets it go."""
+
 
 class Conflict(models.Model):
     """A value of ours that Xero's overrode, kept until a person decides (I-27).

@@ -19,6 +19,7 @@ from justpayme.core.editable import in_locked_period
 from justpayme.core.settle import under
 from justpayme.sync import bulk, clients, outbox
 from justpayme.sync.models import (
+    NOT_ALLOWED,
     ClientLink,
     Connection,
     Link,
@@ -79,9 +80,12 @@ _SAID_BY_US = {
 """Why an item was held back here that may be over without anybody's doing anything to it."""
 
 
-def may_change_its_mind(item: OutboxItem) -> bool:
+def may_change_its_mind(item: OutboxItem, *, audit: bool) -> bool:
     """Might the reason why this item is held back be gone? Xero's own words are no reason of
-    ours, but for a contact that was archived and is not any more."""
+    ours, but for a contact that was archived and is not any more. Whether a permission is there
+    again only a try can tell, so that is for the daily `audit`."""
+    if item.error_code == NOT_ALLOWED:
+        return audit
     if item.error_code == "contact_archived" and item.error_text:
         return _is_restored(item)
     return item.error_code in _SAID_BY_US and not item.error_text

@@ -22,9 +22,18 @@ from django.db.models import F
 from justpayme.core import outbox as rules
 from justpayme.core.errors import Problem
 from justpayme.core.outbox import Decision, Outcome, Step, Verdict
-from justpayme.sync import bulk, outbox, parcels, plain, restored, revert, search
+from justpayme.sync import bulk, calls, outbox, parcels, plain, restored, revert, search
 from justpayme.sync.apply import fence
-from justpayme.sync.models import IN_FLIGHT, OPEN, RESTING, Connection, OutboxItem, Run, Shipment
+from justpayme.sync.models import (
+    IN_FLIGHT,
+    NOT_ALLOWED,
+    OPEN,
+    RESTING,
+    Connection,
+    OutboxItem,
+    Run,
+    Shipment,
+)
 from justpayme.sync.outbox import Kind, State
 from justpayme.sync.under_way import WATCH, Sending, confirm, lock, next_step, unsure
 from justpayme.xero.answer import Answer, Element
@@ -63,7 +72,8 @@ class Push(Sending):
     def _reconsider(self) -> None:
         """What we ourselves held back may go once its cause is gone, by itself."""
         mine = OutboxItem.objects.filter(connection=self.run.connection, state__in=RESTING)
-        items = [item for item in mine if parcels.may_change_its_mind(item)]
+        audit = self.run.kind == Run.Kind.AUDIT
+        items = [item for item in mine if parcels.may_change_its_mind(item, audit=audit)]
         if not items:
             return
         if any(item.error_code == "lock_date" for item in items):
@@ -129,16 +139,26 @@ class Push(Sending):
                 return  # it was switched meanwhile, and nothing left (I-36)
             raise
         if answer.outcome is Outcome.LIMITED:
-            self._take_back(shipment)
-            raise answer.problem or Problem("concurrent_limit")
+            self._limited(shipment, answer.problem or Problem("concurrent_limit"))
+            return
         self._record(shipment, kind, answer)
         if answer.outcome is Outcome.UNCLEAR and answer.problem is not None:
             raise answer.problem
         self._read_after(kind, shipment)
 
-    def _take_back(self, shipment: Shipment) -> None:
-        """Nothing was done by this try: unless an earlier one may have, the items wait again; or
-        they are given up, if nothing may be sent any more."""
+    def _limited(self, shipment: Shipment, told: Problem) -> None:
+        """Xero did nothing. Where only the permission to write is missing, these changes rest
+        until it is there again, and all else goes on: what Xero says can still be read."""
+        connection = self.run.connection
+        problem = calls.look_closer(connection, told, self.clock, lacks=NOT_ALLOWED)
+        rest = problem.code == NOT_ALLOWED
+        self._take_back(shipment, park=problem.code if rest else "")
+        if not rest:
+            raise problem
+
+    def _take_back(self, shipment: Shipment, *, park: str = "") -> None:
+        """Nothing was done by this try: unless an earlier one may have, the items wait again (or
+        rest, for the reason `park`); or they are given up, if nothing may be sent any more."""
         if shipment.unclear:
             return
         now = self.clock.now()
@@ -149,6 +169,8 @@ class Push(Sending):
                 outbox.send_anew(item, now)
                 if connection.direction == Connection.Direction.ONE:
                     revert.give_up(item, now)
+                elif park and item.state == State.WAITING:
+                    outbox.end(item, State.PARKED, park, now)
         WATCH.forget(shipment.pk)
 
     def _record(self, shipment: Shipment, kind: str, answer: Answer) -> None:

@@ -118,7 +118,7 @@ def _start(
             return None
         if schedule.waits(connection.blocked_until, now):
             return None
-        _abandon(connection.pk, now)
+        abandon(connection.pk, now)
         kind = kind or _kind(connection, cause, now)
         if kind == Run.Kind.PUSH and not outbox.has_work(connection, now):
             return None  # another run has sent it meanwhile
@@ -161,13 +161,14 @@ def recover(connection_id: int, now: datetime) -> bool:
     """
     with transaction.atomic():
         Connection.objects.select_for_update().only("pk").filter(pk=connection_id).first()
-        return _abandon(connection_id, now)
+        return abandon(connection_id, now)
 
 
-def _abandon(connection_id: int, now: datetime) -> bool:
-    """Runs that still say *running* although nobody holds the lock: their worker is gone. What
-    comes next is due at once, in the same transaction: while a run works nothing is, and an
-    organisation without a time would never be synced again."""
+def abandon(connection_id: int, now: datetime) -> bool:
+    """End the runs that still say *running*, for their worker is gone, or what it knows of the
+    organisation is; were there any? Only with the connection's row locked. What comes next is
+    due at once, in the same transaction: while a run works nothing is, and an organisation
+    without a time would never be synced again."""
     states = Run.State.ABANDONED, now, "stopped", connection_id, Run.State.RUNNING
     if not plain.do(_ABANDON, *states):
         return False
@@ -196,24 +197,13 @@ def _carry_out(
             finally:
                 seen_again = pull.seen_again
     except Problem as problem:
-        return _look_closer(run, problem, clock), seen_again
+        lacks = "permission_missing"
+        return calls.look_closer(run.connection, problem, clock, lacks=lacks), seen_again
     except Exception as error:
         # The run's row must end whatever happened; the trace goes to the log.
         log.exception("run_failed", run=run.pk, connection=run.connection_id)
         return Problem("internal", type(error).__name__), seen_again
     return None, seen_again
-
-
-def _look_closer(run: Run, problem: Problem, clock: Clock) -> Problem:
-    """403 may mean that the organisation was taken from us, or only that this user's role in
-    Xero does not reach: /connections tells which (xero-facts 1.7)."""
-    if problem.code != "removed_in_xero":
-        return problem
-    try:
-        gone = not calls.still_given(run.connection, clock)
-    except Problem as other:
-        return other
-    return problem if gone else Problem("permission_missing", problem.detail)
 
 
 def _end(run: Run, problem: Problem | None, seen_again: int, clock: Clock) -> None:
