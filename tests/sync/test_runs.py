@@ -28,6 +28,7 @@ from tests.sync.hands import (
     newest,
     plain_open,
     put_silently,
+    sales,
     tap,
 )
 
@@ -428,3 +429,67 @@ def test_what_changes_silently_behind_an_interrupted_reading_waits_no_longer_tha
     xero.later(23 * 60)
     assert done(xero.sync(connected)).kind == Run.Kind.AUDIT
     assert bill_of(connected, invoice.id).reference == "silent"
+
+
+# --- drafts wanted meanwhile -------------------------------------------------------------------
+
+
+def want_drafts(connection: Connection, owner: Membership, xero: Xero) -> None:
+    actions.change_settings(
+        by=owner,
+        connection=connection,
+        interval_minutes=15,
+        import_drafts=True,
+        address="127.0.0.1",
+        now=xero.clock.now(),
+    )
+
+
+@pytest.mark.parametrize("kind", ["import", "audit"])
+def test_drafts_wanted_while_everything_is_read_come_at_once_and_not_after_a_day(
+    xero: Xero, connected: Connection, wire: Wire, owner: Membership, kind: str
+) -> None:
+    if kind == "audit":
+        done(xero.sync(connected))
+        Connection.objects.update(audited_at=None)
+    last = "CreditNotes" if kind == "audit" else "Payments"
+
+    def ask(request: httpx2.Request) -> None:
+        if request.url.path.endswith(last):  # every invoice has been read
+            wire.after = lambda request: None
+            want_drafts(connected, owner, xero)
+
+    wire.after = ask
+    xero.sync(connected)
+    assert connected.next_due_at is not None
+    assert done(xero.sync(connected)).kind == kind
+    assert {str(pk) for pk in connected.links.values_list("invoice_id", flat=True)} >= {
+        draft.id for draft in sales(xero, "DRAFT")
+    }
+    assert connected.audited_at is not None
+    assert drift(xero, connected) == []
+
+
+def test_drafts_of_pages_that_an_interrupted_audit_had_read_come_too(
+    xero: Xero,
+    imported: Connection,
+    wire: Wire,
+    owner: Membership,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drafts = sales(xero, "DRAFT")
+    place = sorted(xero.ledger().invoices.rows).index(min(draft.id for draft in drafts))
+    monkeypatch.setattr("justpayme.xero.client.PAGE_SIZE", max(20, place + 1))
+
+    def fail(request: httpx2.Request) -> None:
+        if request.url.path.endswith("Invoices") and request.url.params["page"] == "2":
+            raise Problem("xero_unreachable")
+
+    wire.before = fail
+    failed(xero.sync(imported, kind=Run.Kind.AUDIT), "xero_unreachable")
+    wire.before = lambda request: None
+    want_drafts(imported, owner, xero)
+    xero.later(31)
+    assert done(xero.sync(imported)).kind == Run.Kind.AUDIT
+    linked = {str(pk) for pk in imported.links.values_list("invoice_id", flat=True)}
+    assert linked >= {draft.id for draft in drafts}

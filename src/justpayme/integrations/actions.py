@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 from django.db import connection as database
 from django.db import transaction
+from django.db.models import Q
 from django.utils.crypto import salted_hmac
 
 from justpayme.accounts.access import check_may_change, check_may_manage
@@ -531,10 +532,24 @@ def change_settings(
     if wants_drafts:
         row.audited_at = None
     row.save()
+    if wants_drafts:
+        _read_from_the_beginning(row, now)
     if wants_drafts and row.is_live:
         request_sync(connection=row, cause=Run.Cause.PERSON, by=by.user)
     noted(by, row, "settings_changed", address, minutes=interval_minutes, drafts=import_drafts)
     return row
+
+
+def _read_from_the_beginning(row: Connection, now: datetime) -> None:
+    """Pages that were read without drafts don't count: a full reading under way ends, and none
+    goes on from where an earlier one came to."""
+    under_way = running(row)
+    if under_way is not None and under_way.kind in (Run.Kind.IMPORT, Run.Kind.AUDIT):
+        runs.abandon(row.pk, now)
+    full = Q(endpoint__startswith="audit-")
+    if row.wants_import:
+        full |= Q(endpoint="invoices")
+    row.cursors.filter(full).delete()
 
 
 @transaction.atomic
