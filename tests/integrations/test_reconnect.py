@@ -56,6 +56,17 @@ def test_reconnecting_heals_and_keeps_every_setting(
     assert len(mail.outbox) == 1
 
 
+def test_a_run_from_before_the_loss_does_not_go_on_after_it(
+    browser: Client, world: World, imported: Connection
+) -> None:
+    """I-42: it slept meanwhile, and knows the tokens that were lost."""
+    lose(world, imported)
+    run = Run.objects.create(connection=imported, started_at=timezone.now())
+    reconnect(browser, world, imported, "GB")
+    run.refresh_from_db()
+    assert run.state == "abandoned"
+
+
 def test_a_second_loss_is_told_again(browser: Client, world: World, imported: Connection) -> None:
     lose(world, imported)
     reconnect(browser, world, imported, "GB")

@@ -135,6 +135,26 @@ def test_reconnecting_finds_every_bill_again_by_its_invoice(
     assert drift(xero, again) == []
 
 
+def test_a_run_that_slept_through_a_disconnect_and_a_new_beginning_writes_nothing(
+    xero: Xero, imported: Connection, wire: Wire, owner: Membership
+) -> None:
+    """I-38, I-42: its cursors are of before, and the new import would read only changes."""
+    invoice = plain_open(xero)[0]
+    put_silently(xero, invoice, reference="while parted")
+
+    def come_back(request: httpx2.Request) -> None:
+        wire.after = lambda request: None
+        Connection.objects.update(state=Connection.State.DISCONNECTED)
+        actions.choose(by=owner, connection=imported, address="", now=xero.clock.now())
+
+    wire.after = come_back
+    assert xero.sync(imported).state == Run.State.ABANDONED
+    assert len(wire.asked) == 1
+    assert not Cursor.objects.exists()
+    assert done(xero.sync(imported)).kind == Run.Kind.IMPORT
+    assert bill_of(imported, invoice.id).reference == "while parted"
+
+
 # --- I-42: one at a time -----------------------------------------------------------------------
 
 

@@ -427,6 +427,7 @@ def _heal(row: Connection, token_set: TokenSet, now: datetime) -> None:
     _clear_trouble(row)
     row.next_due_at = now
     row.save()
+    runs.abandon(row.pk, now)  # one that slept since before the loss
 
 
 def _clear_trouble(row: Connection) -> None:
@@ -467,6 +468,7 @@ def choose(
     row.next_due_at = now
     _clear_trouble(row)
     row.save()
+    runs.abandon(row.pk, now)  # one that slept through the disconnect would write its cursors
     row.cursors.all().delete()
     if again:
         _add_history(row, by, now, action="reconnected", note=f"Synced with {row.name} again")
