@@ -235,6 +235,41 @@ def test_connecting_again_calls_off_an_ending_that_waits(
     assert sync(imported).state == "done"
 
 
+def test_connecting_another_organisation_does_not_call_off_an_ending_that_waits(
+    browser: Client, world: World, business: Business, imported: Connection
+) -> None:
+    """I-37: Xero lists what waits to be ended too, whatever she came for."""
+    world.wire.answers = {"/connections": (503, {})}
+    disconnect(browser, imported)
+    world.wire.answers = {}
+    Connection.objects.update(next_due_at=timezone.now())
+    connect(browser, world, "NZ")
+    assert ending.finish_all(timezone.now()) == 0  # there may have been something to choose
+    other = business.connections.get(country="NZ")
+    assert other.is_live  # she was not asked to choose between the two
+    assert ending.finish_all(timezone.now() + timedelta(minutes=16)) == 1
+    imported.refresh_from_db()
+    assert imported.tokens is None
+    assert [c.tenant_id for c in world.sandbox.identity.visible()] == [str(other.tenant_id)]
+    assert sync(other).state == "done"
+
+
+def test_an_ending_that_comes_late_leaves_a_new_consent_alone(
+    browser: Client, world: World, imported: Connection
+) -> None:
+    """It was found due before she came back, and she has not chosen yet."""
+    world.wire.answers = {"/connections": (503, {})}
+    disconnect(browser, imported)
+    world.wire.answers = {}
+    found_due = Connection.objects.get(pk=imported.pk)
+    connect(browser, world, "GB", "NZ")
+    assert ending.at_xero(found_due, timezone.now()) is None
+    assert len(world.sandbox.identity.visible()) == 2
+    browser.post(reverse("integrations:choose"), {"organisation": imported.pk})
+    imported.refresh_from_db()
+    assert sync(imported).state == "done"
+
+
 def test_a_consent_that_was_taken_back_in_xero_is_simply_forgotten(
     browser: Client, world: World, imported: Connection
 ) -> None:

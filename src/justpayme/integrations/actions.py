@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 import structlog
 from django.db import connection as database
@@ -271,7 +272,7 @@ def _complete(by: Membership, state: str, code: str, address: str, now: datetime
         except (Problem, WrongConsent):
             _let_go(fresh)
             raise
-    return _keep(by, errand, claims.xero_user_id, fresh, given, address, now)
+    return _keep(by, errand, claims, fresh, given, address, now)
 
 
 def _check_scopes(fresh: oauth.Tokens, errand: Errand) -> None:
@@ -286,18 +287,21 @@ def _check_same(
     by: Membership, errand: Errand, claims: oauth.Claims, tenants: Iterable[oauth.Tenant]
 ) -> None:
     """Going bidirectional needs the consent of the same Xero user to the same organisation: the
-    sync goes on with the pair that is stored for her.
-
-    Xero lists all that she ever gave. Those of this consent carry its event; where none does
-    (she clicked through, xero-facts 1.1), being in the list is enough.
-    """
+    sync goes on with the pair that is stored for her."""
     row = by.business.connections.select_related("tokens").get(pk=errand.pk)
     if row.tokens is None or row.tokens.xero_user_id != claims.xero_user_id:
         raise WrongConsent("other_user")
-    event = claims.authentication_event_id
-    of_this = [t for t in tenants if event and t.auth_event_id == event] or list(tenants)
-    if row.tenant_id not in {tenant.tenant_id for tenant in of_this}:
+    if row.tenant_id not in _of_this_consent(claims, tenants):
         raise WrongConsent("wrong_organisation")
+
+
+def _of_this_consent(claims: oauth.Claims, tenants: Iterable[oauth.Tenant]) -> set[UUID]:
+    """Xero lists all that she ever gave. Those of this consent carry its event; where none does
+    (she clicked through, xero-facts 1.1), being in the list is enough."""
+    event = claims.authentication_event_id
+    all_given = list(tenants)
+    of_this = [t for t in all_given if event and t.auth_event_id == event]
+    return {tenant.tenant_id for tenant in of_this or all_given}
 
 
 def _organisations(by: Membership, access: str, tenants: Iterable[oauth.Tenant]) -> list[_Given]:
@@ -350,15 +354,20 @@ def _let_go(fresh: oauth.Tokens) -> None:
 def _keep(
     by: Membership,
     errand: Errand,
-    xero_user_id: str,
+    claims: oauth.Claims,
     fresh: oauth.Tokens,
     given: list[_Given],
     address: str,
     now: datetime,
 ) -> Consent:
     """Store the tokens and every organisation that they open."""
-    token_set = tokens.store(business=by.business, xero_user_id=xero_user_id, tokens=fresh, now=now)
-    rows = [_row(by, errand, token_set, one, now) for one in given]
+    token_set = tokens.store(
+        business=by.business, xero_user_id=claims.xero_user_id, tokens=fresh, now=now
+    )
+    meant = _of_this_consent(claims, [one.tenant for one in given])
+    rows = [
+        _row(by, errand, token_set, one, now, meant=one.tenant.tenant_id in meant) for one in given
+    ]
     tenant_ids = [row.tenant_id for row in rows]
     # Offered once, and no longer given: nothing was ever synced from it.
     token_set.connections.filter(state=State.OFFERED).exclude(tenant_id__in=tenant_ids).delete()
@@ -379,15 +388,23 @@ def _keep(
         organisations=len(rows),
         healed=len(healed),
     )
-    choosable = [row for row in rows if row.state in (State.OFFERED, State.DISCONNECTED)]
+    parted = [row for row in rows if row.state in (State.OFFERED, State.DISCONNECTED)]
+    choosable = [row for row in parted if row.next_due_at is None]
     return Consent(errand, tuple(choosable), tuple(healed))
 
 
 def _row(
-    by: Membership, errand: Errand, token_set: TokenSet, one: _Given, now: datetime
+    by: Membership,
+    errand: Errand,
+    token_set: TokenSet,
+    one: _Given,
+    now: datetime,
+    *,
+    meant: bool,
 ) -> Connection:
     """The row of an organisation, new or known. One in use keeps its tokens while they live,
-    unless this errand is about it: its run under way ends with the tokens that it knows."""
+    unless this errand is about it: its run under way ends with the tokens that it knows. One
+    whose end Xero must still be told comes back only if this consent meant it."""
     row, created = Connection.objects.select_for_update().get_or_create(
         business=by.business,
         tenant_id=one.tenant.tenant_id,
@@ -396,6 +413,11 @@ def _row(
     in_use = not created and row.state in (State.LIVE, State.HALTED)
     lives = row.tokens is not None and row.tokens.state == TokenSet.State.LIVE
     if in_use and lives and row.pk != errand.pk:
+        return row
+    if row.state == State.DISCONNECTED and row.next_due_at is not None and not meant:
+        # Not before she has chosen: where nothing is in use the whole consent ends with it.
+        row.next_due_at = now + ending.RETRY
+        row.save(update_fields=["next_due_at"])
         return row
     replaced = in_use and row.tokens_id != token_set.pk
     row.tokens = token_set

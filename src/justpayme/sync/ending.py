@@ -58,8 +58,11 @@ def at_xero(connection: Connection, now: datetime) -> Problem | None:
     """End a disconnected connection at Xero, then wipe its tokens; the Problem if not yet.
 
     A run still under way, or a Xero that does not answer, is tried again later. When the
-    consent is gone already, or after a day, we forget our side and are done.
+    consent is gone already, or after a day, we forget our side and are done. Nothing is done if
+    a person came back meanwhile: what would be ended is her new consent.
     """
+    if not _ending(connection).exists():
+        return None
     if running(connection) is not None:
         return _later(connection, now, Problem("stopped", "a run is still ending"))
     token_set = connection.tokens
