@@ -162,13 +162,19 @@ def test_a_bill_that_xero_does_not_know_is_untied_and_kept(
     assert (kept.status, kept.outstanding) == (bill.status, bill.outstanding)
 
 
-def test_untying_many_bills_stops_before_the_first(xero: Xero, imported: Connection) -> None:
-    """I-11."""
-    links = Link.objects.filter(connection=imported, bill__status="active").order_by("pk")
+def lose_many(connection: Connection) -> list[int]:
+    """Twelve open bills say to be invoices that Xero does not have; all open bills that do."""
+    links = Link.objects.filter(connection=connection, bill__status="active").order_by("pk")
     bills = [link.bill_id for link in links]
     for number, pk in enumerate(bills[:12]):
         Link.objects.filter(bill_id=pk).update(invoice_id=uuid4())
         Bill.objects.filter(pk=pk).update(number=f"unknown {number}")
+    return bills
+
+
+def test_untying_many_bills_stops_before_the_first(xero: Xero, imported: Connection) -> None:
+    """I-11."""
+    bills = lose_many(imported)
     found = verify(imported, xero.clock)
     run, left = mend(imported, found, xero.clock)
     assert run is not None
@@ -286,6 +292,25 @@ def test_the_fix_asks_first_and_without_a_terminal_needs_yes(
     assert (code, "healed 1 of 1 differences" in text) == (OK, True)
     assert Bill.objects.get(pk=bill.pk).reference == bill.reference
     assert command("--fix")[0] == OK  # nothing to heal, so nothing to ask
+
+
+def test_untying_many_bills_is_asked_for_by_their_number(
+    imported: Connection, command: Verify
+) -> None:
+    """I-11: a person says that it is right, and it is done; the sync is not stopped for it."""
+    bills = lose_many(imported)
+    with pytest.raises(CommandError, match=r"Untie 12 open bills .* Say --untie") as refused:
+        command("--fix", "--yes")
+    assert refused.value.code == USAGE
+    imported.refresh_from_db()
+    assert imported.is_live
+    assert Link.objects.filter(bill_id__in=bills).count() == len(bills)
+    code, text = command("--fix", "--yes", "--untie")
+    assert code == OK, text
+    assert not Link.objects.filter(bill_id__in=bills[:12]).exists()
+    assert Bill.objects.filter(pk__in=bills).count() == len(bills)
+    imported.refresh_from_db()
+    assert imported.is_live
 
 
 def test_the_fix_says_as_data_what_it_found_and_did(imported: Connection, command: Verify) -> None:

@@ -210,12 +210,12 @@ def _told(problem: Problem) -> str:
     return " ".join(filter(None, (entry.sentence, problem.detail, entry.means, entry.remedy)))
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask before what can't be undone. Without a terminal only `--yes` is an answer."""
+def confirm(question: str, *, yes: bool, option: str = "--yes") -> None:
+    """Ask before what can't be undone. Without a terminal only the `option` is an answer."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise CommandError(f"{harmless(question)} Say --yes to do it.", USAGE)
+        raise CommandError(f"{harmless(question)} Say {option} to do it.", USAGE)
     sys.stderr.write(f"{harmless(question)} Type yes to do it: ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() != "yes":

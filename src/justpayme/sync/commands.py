@@ -34,7 +34,7 @@ from justpayme.runtime.parts import serving_config
 from justpayme.sync import explaining, restored, runs
 from justpayme.sync.clock import RealClock
 from justpayme.sync.explaining import Explained, Travelling
-from justpayme.sync.mend import mend
+from justpayme.sync.mend import mend, unusually_many
 from justpayme.sync.models import IN_USE, Connection, Run
 from justpayme.sync.verify import Report, verify
 from justpayme.web.format import exact, money
@@ -141,6 +141,9 @@ def _verify_arguments(parser: ArgumentParser) -> None:
     _arguments(parser)
     parser.add_argument("--fix", action="store_true", help="heal what differs, then look again")
     parser.add_argument("--yes", action="store_true", help="do not ask; needed without a terminal")
+    parser.add_argument(
+        "--untie", action="store_true", help="do not ask before untying unusually many bills either"
+    )
 
 
 def check(args: Namespace) -> int:
@@ -166,7 +169,11 @@ def _fix(connection: Connection, found: Report, args: Namespace) -> Report:
     run, left = None, found
     if found.drift:
         confirm(f"Heal {found.drift} differences of {connection.name}.", yes=args.yes)
-        run, left = mend(connection, found, RealClock())
+        many = unusually_many(connection, found)
+        if many:
+            question = f"Untie {many} open bills of {connection.name} that Xero does not have."
+            confirm(question, yes=args.untie, option="--untie")
+        run, left = mend(connection, found, RealClock(), accepted=many > 0)
     still = {(one.invoice_id, one.field) for one in left.differences}
     healed = sum((one.invoice_id, one.field) not in still for one in found.differences)
     error = (run.error_text if run else _why_not(connection)) if found.drift else ""

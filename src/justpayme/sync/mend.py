@@ -8,7 +8,8 @@
                              untied and kept, as one that is only here
 
 Nothing is removed, and every bill that changes says so in its history. A run that would untie
-unusually many bills stops before the first, as one that voids as many does (I-11).
+unusually many bills stops before the first, as one that voids as many does (I-11), unless a
+person has accepted just that.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from functools import partial
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from justpayme.bills.models import Bill, HistoryEntry
 from justpayme.core.bill import BillFields, Status
@@ -43,21 +45,37 @@ _SOURCES = HistoryEntry.Source
 _OF_XERO = (_SOURCES.IMPORT, _SOURCES.XERO, _SOURCES.WRITE_BACK)
 
 
-def mend(connection: Connection, report: Report, clock: Clock) -> tuple[Run | None, Report]:
+def mend(
+    connection: Connection, report: Report, clock: Clock, *, accepted: bool = False
+) -> tuple[Run | None, Report]:
     """Heal what `report` names; the run that did it, and what a new comparison finds.
+    `accepted`: a person says that unusually many bills are to be untied.
 
     The run is None if another sync is under way or Xero told us to wait. What went wrong is in
     its row. Raises Problem if Xero can't be read for the comparison.
     """
-    first = partial(_heal, report=report)
+    first = partial(_heal, report=report, accepted=accepted)
     run = runs.run_sync(connection.pk, cause=Run.Cause.COMMAND, clock=clock, first=first)
     connection.refresh_from_db()
     return run, verify(connection, clock) if run and connection.is_live else report
 
 
-def _heal(pull: Pull, *, report: Report) -> None:
+def unusually_many(connection: Connection, report: Report) -> int:
+    """How many open bills healing would untie if that is unusually many, which a person must
+    accept; else 0."""
+    gone = Q(link__invoice_id__in=_ids(report, Cause.NOT_IN_XERO))
+    open_ = _open_bills(connection)
+    going = open_.filter(gone).count()
+    return going if voids_are_unusual(going, open_.count()) else 0
+
+
+def _open_bills(connection: Connection) -> QuerySet[Bill]:
+    return Bill.objects.filter(link__connection=connection, status=Status.ACTIVE)
+
+
+def _heal(pull: Pull, *, report: Report, accepted: bool) -> None:
     pull.check_organisation()
-    _tie_again(pull, report)
+    _tie_again(pull, report, accepted=accepted)
     _tie_clients(pull.run, report)
     there = (one for one in report.differences if one.cause is not Cause.NOT_IN_XERO)
     pull.read_again((one.invoice_id for one in there), anew=True)
@@ -91,7 +109,7 @@ def _contacts_meant(report: Report) -> dict[int, set[str]]:
     return meant
 
 
-def _tie_again(pull: Pull, report: Report) -> None:
+def _tie_again(pull: Pull, report: Report, *, accepted: bool) -> None:
     """Put links right: nothing is asked of Xero inside the transaction."""
     lost = _asked(pull.client, _ids(report, Cause.MISSING_HERE))
     gone = _ids(report, Cause.NOT_IN_XERO)
@@ -104,7 +122,7 @@ def _tie_again(pull: Pull, report: Report) -> None:
         links = Link.objects.select_for_update().filter(connection=connection, invoice_id__in=dead)
         left = {link.pk: link for link in links.select_related("bill").order_by("id")}
         rows = [_tie(pull.run, connection, left, invoice, now) for invoice in lost]
-        rows += _untie(connection, list(left.values()))
+        rows += _untie(connection, list(left.values()), accepted=accepted)
         bulk.insert_history(connection.business_id, pull.run.pk, [r for r in rows if r], now)
 
 
@@ -177,17 +195,18 @@ def _was_read(run: Run, bill: Bill) -> bool:
     return told.filter(run__in=runs_of_it.values("pk")).exists()
 
 
-def _untie(connection: Connection, links: Sequence[Link]) -> list[HistoryRow]:
+def _untie(connection: Connection, links: Sequence[Link], *, accepted: bool) -> list[HistoryRow]:
     """Let go of bills that are no invoices; those with something under way stay as they are."""
     waiting = intentions.of_bills(connection, [link.bill_id for link in links])
     free = [link for link in links if link.bill_id not in waiting]
-    _stop_if_unusual(connection, [link.bill for link in free])
+    if not accepted:
+        _stop_if_unusual(connection, [link.bill for link in free])
     Link.objects.filter(pk__in=[link.pk for link in free]).delete()
     return [HistoryRow(link.bill_id, _SOURCES.XERO, "untied", note=UNTIED) for link in free]
 
 
 def _stop_if_unusual(connection: Connection, bills: Iterable[Bill]) -> None:
-    still_open = Bill.objects.filter(link__connection=connection, status=Status.ACTIVE).count()
+    still_open = _open_bills(connection).count()
     going = sum(bill.status == Status.ACTIVE for bill in bills)
-    if going and voids_are_unusual(going, still_open) and not connection.accepted_risk:
+    if voids_are_unusual(going, still_open):
         raise Problem("mass_void", f"{going} of {still_open} open bills")
