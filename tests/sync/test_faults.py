@@ -175,10 +175,18 @@ def test_who_dies_while_xero_makes_it_wait_leaves_word_for_the_next(
     done(xero.sync(imported))
 
 
+@pytest.mark.parametrize("ends", ["well", "badly"])
 def test_a_press_while_a_run_sleeps_out_a_limit_is_kept(
-    xero: Xero, imported: Connection, owner: Membership, monkeypatch: pytest.MonkeyPatch
+    xero: Xero,
+    imported: Connection,
+    owner: Membership,
+    monkeypatch: pytest.MonkeyPatch,
+    ends: str,
 ) -> None:
     """What she just changed in Xero is read when the run that sleeps has ended."""
+    Connection.objects.update(failures=5)  # a failure more, and half an hour would pass
+    if ends == "badly":
+        xero.fault("truncated_json", path="Payments")
     xero.fault("limit_minute", path="Invoices", parameters={"retry_after": "30"})
     sleep, said = xero.clock.sleep, []
 
@@ -189,7 +197,8 @@ def test_a_press_while_a_run_sleeps_out_a_limit_is_kept(
         sleep(seconds)
 
     monkeypatch.setattr(xero.clock, "sleep", pressed)
-    done(xero.sync(imported))
+    run = xero.sync(imported)
+    assert run.state == ("done" if ends == "well" else "failed")
     assert set(said) == {"running"}
     assert imported.next_due_at <= xero.clock.now()
 

@@ -221,7 +221,7 @@ def _end(run: Run, problem: Problem | None, seen_again: int, clock: Clock) -> No
             changes = (
                 _after_success(run, connection, now)
                 if problem is None
-                else _after_problem(run, connection, problem, now, clock.jitter())
+                else _after_problem(connection, problem, now, clock.jitter())
             )
             if changes:
                 Connection.objects.filter(pk=connection.pk).update(**changes)
@@ -301,12 +301,12 @@ def _reading_since(run: Run, connection: Connection) -> datetime:
 
 
 def _after_problem(
-    run: Run, connection: Connection, problem: Problem, now: datetime, jitter: float
+    connection: Connection, problem: Problem, now: datetime, jitter: float
 ) -> dict[str, Any]:
     failures = connection.failures + 1
     due = schedule.after_problem(problem, failures, now, connection.interval_minutes, jitter)
-    if run.kind in PARTS and due is not None and connection.next_due_at is not None:
-        due = min(due, connection.next_due_at)  # a part makes no sync later
+    if due is not None and connection.next_due_at is not None:
+        due = min(due, connection.next_due_at)  # as it was before a part, or pressed meanwhile
     changes: dict[str, Any] = {
         "failures": F("failures") + 1,
         "next_due_at": due,
