@@ -69,6 +69,21 @@ def test_a_payment_whose_request_is_still_on_its_way_is_not_posted_again(
     judge(xero, two_way)
 
 
+def test_one_reading_may_show_two_payments_of_one_bill(xero: Xero, two_way: Connection) -> None:
+    """What it settled beside what it was made for needs no look of its own any more."""
+    bill = open_bill(two_way)
+    pay(bill, two_way, Decimal("10"))
+    pay(bill, two_way, Decimal("20"))
+    with undone():
+        push(xero, two_way)
+    new_process()
+    assert restored.mark(NOW) == 2
+    run = push(xero, two_way)
+    assert (run.state, run.error_code) == (Run.State.DONE, "")
+    assert set(OutboxItem.objects.values_list("state", flat=True)) == {State.DONE}
+    assert paid_in_xero(xero) == ["AUTHORISED"] * 2
+
+
 def test_what_has_never_left_is_sent_once_that_is_known(xero: Xero, two_way: Connection) -> None:
     """And two equal payments are two (I-15)."""
     for bill in open_bills(two_way)[:2]:

@@ -223,9 +223,13 @@ class Push(Sending):
             connection=self.run.connection, items__state__in=IN_FLIGHT
         )
         for shipment in under_way.distinct().order_by("first_sent_at"):
-            kind = shipment.items.filter(state__in=IN_FLIGHT)[0].kind
+            flying = shipment.items.filter(state__in=IN_FLIGHT)
+            first = flying.first()
+            if first is None:
+                continue  # what was read for another has settled it
+            kind = first.kind
             self._read_after(kind, shipment)
-            if not shipment.items.filter(state__in=IN_FLIGHT).exists():
+            if not flying.exists():
                 continue
             decision = next_step(shipment, self.clock)
             if decision.step is Step.SEARCH:
