@@ -290,6 +290,36 @@ def test_an_invoice_voided_between_reading_and_paying(
     judge(xero, two_way)
 
 
+@pytest.mark.parametrize("how", ["paid", "voided"])
+def test_a_payment_without_an_answer_that_somebody_overtook_is_set_aside_not_sent_later(
+    xero: Xero, two_way: Connection, how: str
+) -> None:
+    """I-24: it may be in Xero, so it is excused while that is unknown, and no longer; nothing
+    sends it by itself once there is room for it again."""
+    bill = open_bill(two_way)
+    owed = bill.outstanding
+    pay(bill, two_way, owed)
+    xero.fault("timeout_before", method="PUT", path="/payments", count=1)
+    push(xero, two_way)
+    if how == "paid":
+        xero.act("record-payment", invoice=bill.number, amount=str(owed))
+    else:
+        void(xero, bill)
+    quiet(xero, two_way)
+    kept = Conflict.objects.get(bill=bill, state="open")
+    amounts = [Decimal(p["amount"]) for p in kept.ours["payments"]]
+    assert (kept.unit, amounts) == ("payments", [owed])
+    assert item_of(bill, Kind.PAY).state == State.SUPERSEDED
+    if how == "paid":
+        theirs = Payment.objects.get(bill=bill)
+        xero.act("remove-payment", payment=theirs.remote_id)
+        quiet(xero, two_way)
+        bill.refresh_from_db()
+        assert (bill.status, bill.paid) == (Status.ACTIVE, 0)
+    assert not [p for p in xero.ledger().payments.rows.values() if "JPM-" in p.reference]
+    judge(xero, two_way)
+
+
 def void(xero: Xero, bill: Bill) -> None:
     xero.act("void-invoice", invoice=bill.number)
 

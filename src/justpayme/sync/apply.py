@@ -26,7 +26,7 @@ from justpayme.core.schedule import voids_are_unusual
 from justpayme.core.settle import over, under, waiting
 from justpayme.sync import arrivals, bulk, clients, conflicts, intentions, outbox, plain
 from justpayme.sync.bulk import HistoryRow, LinkRow
-from justpayme.sync.models import Connection, Cursor, Link, OutboxItem, Record, Run
+from justpayme.sync.models import OPEN, Connection, Cursor, Link, OutboxItem, Record, Run
 from justpayme.sync.records import Said, remember, replace_all
 from justpayme.xero import wire
 from justpayme.xero.translate import PaymentFacts, to_client, to_credits, to_payment
@@ -94,13 +94,16 @@ class _Plan:
 
 
 def known_versions(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, tuple[bytes, bool]]:
-    """For invoices that are bills here: (digest of the version held, edited here since)."""
-    held = plain.rows(_VERSIONS, connection.pk, list(ids)) if ids else []
-    return {invoice_id: (bytes(digest), edited) for invoice_id, digest, edited in held}
+    """For invoices that are bills here: (digest of the version held, whether something of ours
+    is open: edited here since, or not done in the outbox). What is open may end by the same words
+    of Xero's that left it open when they came first."""
+    held = plain.rows(_VERSIONS, list(OPEN), connection.pk, list(ids)) if ids else []
+    return {invoice_id: (bytes(digest), ours) for invoice_id, digest, ours in held}
 
 
-_VERSIONS = """SELECT invoice_id, digest, edited FROM sync_link
-WHERE connection_id = %s AND invoice_id = ANY(%s)"""
+_VERSIONS = """SELECT invoice_id, digest, edited OR EXISTS (
+    SELECT FROM sync_outboxitem AS item WHERE item.bill_id = link.bill_id AND state = ANY(%s))
+FROM sync_link AS link WHERE connection_id = %s AND invoice_id = ANY(%s)"""
 
 
 def apply_invoices(
