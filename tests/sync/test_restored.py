@@ -51,6 +51,49 @@ def test_a_payment_that_left_after_the_backup_and_was_deleted_there_is_not_poste
     judge(xero, two_way)
 
 
+def test_a_payment_that_was_held_back_in_the_backup_is_not_posted_again(
+    xero: Xero, two_way: Connection
+) -> None:
+    """It left by itself after the backup, once its draft was approved, and was deleted there."""
+    Connection.objects.update(create_as="DRAFT")
+    bill = bill_of(two_way, number="NEW-D", client="Draft Ltd")
+    outbox.enqueue_create(bill, two_way, None, NOW)
+    pay(bill, two_way, Decimal("10"))
+    push(xero, two_way)
+    held = OutboxItem.objects.get(kind=Kind.PAY)
+    assert (held.state, held.error_code) == (State.REFUSED, "payment_not_allowed")
+    xero.act("approve-invoice", invoice="NEW-D")
+    with undone():
+        quiet(xero, two_way)
+    new_process()
+    made = next(p for p in xero.ledger().payments.rows.values() if "JPM-" in p.reference)
+    xero.act("remove-payment", payment=made.id)
+    restored.mark(NOW)
+    quiet(xero, two_way)
+    assert paid_in_xero(xero) == ["DELETED"]
+    bill.refresh_from_db()
+    assert bill.paid == 0
+    judge(xero, two_way)
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "marked"),
+    [
+        ("payment_not_allowed", "", 1),
+        ("lock_date", "", 1),
+        ("payment_not_allowed", "Payments can only be made against Authorised documents", 0),
+        ("payment_account", "", 0),
+    ],
+)
+def test_of_refused_payments_those_that_may_go_by_themselves_are_searched_for(
+    two_way: Connection, code: str, said: str, marked: int
+) -> None:
+    pay(open_bill(two_way), two_way, Decimal("10"))
+    outbox.end(OutboxItem.objects.get(), State.REFUSED, code, NOW, said)
+    assert restored.mark(NOW) == marked
+    assert OutboxItem.objects.get().state == (State.UNSURE if marked else State.REFUSED)
+
+
 def test_a_payment_whose_request_is_still_on_its_way_is_not_posted_again(
     xero: Xero, two_way: Connection
 ) -> None:

@@ -3,8 +3,9 @@
 A backup knows as waiting what may have left since. What a bill says, a new invoice by its number
 and a contact by its number are known again in Xero, and Xero takes none of them twice. A payment
 is known by its marker, but not if somebody has deleted it in Xero meanwhile, and not while its
-request is still on its way there. So after a restore each waiting payment is treated as one that
-has left: nothing before the end of its quarantine, then Xero is searched (sync/search.py).
+request is still on its way there. So after a restore each waiting payment, also one that we held
+back and that may go by itself, is treated as one that has left: nothing before the end of its
+quarantine, then Xero is searched (sync/search.py).
 
 How it is noticed: restoring a dump makes every table anew, with another object id (oid). The
 table of the outbox carries the id that it had in a comment, which travels with the dump.
@@ -25,15 +26,11 @@ import structlog
 from django.db import connection as database
 from django.db import transaction
 
-from justpayme.sync import plain
-from justpayme.sync.models import OutboxItem, Shipment
+from justpayme.sync import parcels, plain
+from justpayme.sync.models import NOT_LEFT, OutboxItem, Shipment
 from justpayme.sync.outbox import Kind, State
 
 log = structlog.get_logger(__name__)
-
-_MAY_HAVE_LEFT = (State.WAITING, State.PARKED)
-"""States in which a backup may hold a payment that has left since. A refused one only leaves
-when a person says so again, and is looked for in its invoice first."""
 
 
 def notice(now: datetime) -> int:
@@ -51,14 +48,20 @@ def notice(now: datetime) -> int:
 
 
 def mark(now: datetime) -> int:
-    """The database is another one than yesterday: treat every waiting payment as one that has
-    left; how many."""
+    """The database is another one than yesterday: treat every payment that may have left since
+    as one that has; how many."""
     with transaction.atomic():
-        items = OutboxItem.objects.filter(kind=Kind.PAY, state__in=_MAY_HAVE_LEFT)
-        marked = _as_sent(items.select_for_update(), now)
+        items = OutboxItem.objects.filter(kind=Kind.PAY, state__in=NOT_LEFT).select_for_update()
+        marked = _as_sent([item for item in items if _may_have_left(item)], now)
         _remember()
     log.warning("database_restored", payments=marked)
     return marked
+
+
+def _may_have_left(item: OutboxItem) -> bool:
+    """May a payment that had not left when the backup was made have done so since? One that Xero
+    refused only leaves when a person says so again, and is looked for in its invoice first."""
+    return item.state != State.REFUSED or parcels.may_change_its_mind(item)
 
 
 def _as_sent(items: Iterable[OutboxItem], now: datetime) -> int:
