@@ -497,6 +497,31 @@ def test_a_payment_waits_for_its_account(xero: Xero, two_way: Connection) -> Non
     judge(xero, two_way)
 
 
+def test_a_payment_waits_while_its_bill_has_another_currency_than_its_invoice(
+    xero: Xero, two_way: Connection
+) -> None:
+    """I-24: ten euros are not ten pounds. It follows the change of currency by itself."""
+    bill = open_bill(two_way)
+    other = next(x for x in open_bills(two_way) if x != bill)
+    was, account = bill.number, two_way.receiving_accounts.get()
+    account.pk, account.currency = None, "EUR"
+    account.save()
+    edit(bill, currency="EUR", rate=None, number=other.number)
+    push(xero, two_way)
+    assert item_of(bill).state == State.REFUSED
+    pay(bill, two_way, Decimal("10"))
+    xero.reset_log()
+    push(xero, two_way)
+    item = item_of(bill, Kind.PAY)
+    assert (item.state, item.error_code) == (State.PARKED, "currency_differs")
+    assert xero.writes() == []
+    edit(bill, number=was)
+    quiet(xero, two_way)
+    invoice = invoice_of(xero, bill)
+    assert (invoice.currency, invoice.amount_paid) == ("EUR", 10)
+    judge(xero, two_way)
+
+
 def test_the_last_look_before_a_payment_leaves_refuses_more_than_is_owed(
     two_way: Connection,
 ) -> None:

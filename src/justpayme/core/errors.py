@@ -232,6 +232,14 @@ CATALOGUE: dict[str, Entry] = {
             fix="defaults",
         ),
         Entry(
+            "currency_differs",
+            Next.PERSON,
+            "The bill has another currency than its invoice in Xero.",
+            "The payment waits, and goes out as soon as both say the same.",
+            "See why the bill's currency did not reach Xero, or remove the payment.",
+            fixer="you",
+        ),
+        Entry(
             "contact_like_this",
             Next.PERSON,
             "Xero has a contact that looks like this client.",

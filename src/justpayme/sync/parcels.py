@@ -2,7 +2,8 @@
 
 Each packer takes the waiting items of one kind and answers a `Parcel` for every one that can
 go. One that can't is ended here, with the reason, before Xero is asked: dated in a locked
-period (I-25), a payment of more than is owed (I-24), a client without a contact, and so on.
+period (I-25), a payment of more than is owed or in another currency (I-24), a client without a
+contact, and so on.
 An edit that made no difference in the end is done without a call (I-22).
 """
 
@@ -74,6 +75,7 @@ _SAID_BY_US = {
     "contact_archived",
     "defaults_missing",
     "receiving_account_missing",
+    "currency_differs",
     "payment_not_allowed",
     "payment_over_due",
 }
@@ -184,6 +186,8 @@ def _with_defaults(bill: BillFields, connection: Connection) -> BillFields:
 def _pack_pay(connection: Connection, item: OutboxItem) -> Parcel | Ending:
     bill, link = _bill_and_link(item)
     base, paid = bulk.base_of(link.base), outbox.paid_of(item)
+    if bill.currency != base.currency:
+        return Ending(State.PARKED, "currency_differs")  # the amount is in the bill's
     account = ReceivingAccount.objects.filter(connection=connection, currency=bill.currency).first()
     if not connection.write_back or account is None:
         return Ending(State.PARKED, "receiving_account_missing")
