@@ -134,6 +134,43 @@ def test_both_changed_in_the_instant_between_reading_and_writing(
     judge(xero, two_way)
 
 
+def test_an_edit_without_an_answer_is_not_repeated_over_what_xero_says_since(
+    xero: Xero, two_way: Connection
+) -> None:
+    """I-28, I-30: a line that its request does not name would be deleted by it."""
+    bill = open_bill(two_way)
+    bill.lines.filter(position=0).update(description="Ours Ω <b>'")
+    edit(bill)
+    xero.fault("error_503", method="POST", path="/invoices", count=1)
+    push(xero, two_way)
+    xero.act("add-line", invoice=bill.number, description="Theirs", unit_amount="7", account="200")
+    quiet(xero, two_way)
+    assert [line.description for line in invoice_of(xero, bill).lines][-1] == "Theirs"
+    kept = Conflict.objects.get(bill=bill, state="open")
+    assert (kept.unit, kept.ours["lines"][0]["description"]) == ("lines", "Ours Ω <b>'")
+    judge(xero, two_way)
+
+
+def test_an_edit_taken_back_is_not_repeated_over_what_xero_says_since(
+    xero: Xero, two_way: Connection
+) -> None:
+    """Nor is it sent anew: nobody here wants it any more, so there is no conflict either."""
+    bill = open_bill(two_way)
+    was = bill.reference
+    edit(bill, reference="ours")
+    xero.fault("error_503", method="POST", path="/invoices", count=1)
+    push(xero, two_way)
+    edit(bill, reference=was)
+    xero.act("edit-invoice", invoice=bill.number, reference="theirs")
+    xero.reset_log()
+    quiet(xero, two_way)
+    assert sent_calls(xero) == []
+    bill.refresh_from_db()
+    assert (invoice_of(xero, bill).reference, bill.reference) == ("theirs", "theirs")
+    assert not Conflict.objects.exists()
+    judge(xero, two_way)
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_an_edit_of_a_new_bill_that_is_under_way_reaches_its_invoice(
     xero: Xero, two_way: Connection, late: bool

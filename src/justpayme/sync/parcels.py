@@ -46,12 +46,14 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """One item and what of it leaves. `sent` and `units`: for knowing our own write again."""
+    """One item and what of it leaves. `sent` and `units`: for knowing our own write again;
+    `over`: what Xero's version says of these units, as a base stores it."""
 
     item: OutboxItem
     thing: Change | New | NewPayment | NewContact | str
     sent: BillFields | None = None
     units: tuple[str, ...] = ()
+    over: dict[str, Any] | None = None
 
 
 def pack(
@@ -132,7 +134,8 @@ def _pack_update(connection: Connection, item: OutboxItem) -> Parcel | Ending:
     if _is_locked(connection, base, local):
         return Ending(State.REFUSED, "lock_date")
     change = Change(str(link.invoice_id), local, units, base.status, base)
-    return _unless_hindered(Parcel(item, change, local, units))
+    over = {name: link.base.get(name) for unit in units for name in UNITS[unit]}
+    return _unless_hindered(Parcel(item, change, local, units, over))
 
 
 def changed_units(base: BillFields, local: BillFields) -> tuple[str, ...]:

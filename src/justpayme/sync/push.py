@@ -30,6 +30,7 @@ from justpayme.sync.models import (
     OPEN,
     RESTING,
     Connection,
+    Link,
     OutboxItem,
     Run,
     Shipment,
@@ -247,13 +248,13 @@ class Push(Sending):
         shipment.items.filter(state__in=IN_FLIGHT).update(not_before=decision.at)
 
     def _claim_again(self, shipment: Shipment) -> bool:
-        """Commit that the same bytes leave once more; False if no more may leave."""
+        """Commit that the same bytes leave once more; False if they may not, or no more."""
         now = self.clock.now()
         with transaction.atomic():
             connection = fence(self.run)
             items = lock(shipment.items.all(), states=IN_FLIGHT)
             answered = any(item.detail.get("confirmed") for item in items)
-            if not connection.is_two_way or answered or not items:
+            if not connection.is_two_way or answered or not items or _is_overtaken(items):
                 return False
             shipment.unclear = True
             shipment.attempts = F("attempts") + 1
@@ -291,7 +292,17 @@ def _leaves(parcel: parcels.Parcel, shipment: Shipment, position: int) -> None:
     item.state, item.shipment, item.position = State.SENDING, shipment, position
     item.sent = None if parcel.sent is None else bulk.plain_of(parcel.sent)
     item.sent_units = list(parcel.units)
+    if parcel.over:
+        item.detail = item.detail | {"over": parcel.over}
     item.save()
+
+
+def _is_overtaken(items: Sequence[OutboxItem]) -> bool:
+    """Does Xero say something else by now of what these edits changed when they left? The same
+    bytes once more would undo that, and delete lines that they don't name (xero-facts 3.4)."""
+    over = {i.bill_id: i.detail["over"] for i in items if i.bill_id and "over" in i.detail}
+    held = Link.objects.filter(bill_id__in=over).values_list("bill_id", "base")
+    return any({name: base.get(name) for name in over[bill]} != over[bill] for bill, base in held)
 
 
 def _request(shipment: Shipment) -> Request:
