@@ -61,7 +61,7 @@ def mark(now: datetime) -> int:
 def _may_have_left(item: OutboxItem) -> bool:
     """May a payment that had not left when the backup was made have done so since? One that Xero
     refused only leaves when a person says so again, and is looked for in its invoice first."""
-    return item.state != State.REFUSED or parcels.may_change_its_mind(item)
+    return item.state != State.REFUSED or parcels.may_change_its_mind(item, audit=True)
 
 
 def _as_sent(items: Iterable[OutboxItem], now: datetime) -> int:
