@@ -49,6 +49,12 @@ def test_a_killed_worker_does_not_hold_an_organisation_or_the_tick_for_ever(lock
     assert fetched(fresh) == waiting
 
 
+def test_a_worker_that_died_before_the_clock_was_set_back_holds_nothing_until_then() -> None:
+    """I-43: it last beat in what is now the future."""
+    job("sync_organisation", "tick", "doing", worker(silent_seconds=-3600))
+    assert jobs.forget_dead_jobs() == 1
+
+
 def test_a_job_whose_worker_was_already_removed_is_forgotten() -> None:
     job("sync_organisation", "org:1", "doing", None)
     assert jobs.forget_dead_jobs() == 1

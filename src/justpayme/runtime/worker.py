@@ -6,7 +6,9 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any, NoReturn
 
 import psycopg
 import structlog
@@ -22,6 +24,8 @@ GRACE_SECONDS = 10.0
 PROBE_SECONDS = 5.0
 GONE_SECONDS = 30.0
 """A worker without a database this long ends, and whoever watches it starts a fresh one."""
+BACK_SECONDS = 4.0
+"""A clock that is set back by less delays the next tick by no more than that."""
 
 
 def run(url: str) -> None:
@@ -33,7 +37,7 @@ def run(url: str) -> None:
     os.umask(0o077)  # e-mails kept as files are private, as in the web
     restored.notice(datetime.now(UTC))
     connections.close_all()
-    threading.Thread(target=_watch_database, args=(url,), daemon=True).start()
+    threading.Thread(target=_watch, args=(url,), daemon=True).start()
     connector = app.connector
     assert isinstance(connector, DjangoConnector)  # noqa: S101
     with app.replace_connector(connector.get_worker_connector()) as worker_app:
@@ -65,15 +69,22 @@ def _stop(worker: "asyncio.Future[None]") -> None:
     last_resort.start()
 
 
-def _watch_database(url: str) -> None:
-    """End the process when the database stays away: a worker does not notice by itself."""
-    last_answer = time.monotonic()
+def _watch(url: str, clock: Any = time, end: Callable[[int], NoReturn] = os._exit) -> None:
+    """End the process when the database stays away, which a worker does not notice by itself,
+    and when the clock was set back: the job engine remembers when it last deferred each periodic
+    task, and defers none before that time comes again (I-43). The steady clock does not jump."""
+    last_answer = clock.monotonic()
+    lead = clock.time() - last_answer
     while True:
-        time.sleep(PROBE_SECONDS)
+        clock.sleep(PROBE_SECONDS)
+        before, lead = lead, clock.time() - clock.monotonic()
+        if lead < before - BACK_SECONDS:
+            log.error("the clock was set back; ending", seconds=round(before - lead))
+            end(1)
         try:
             with psycopg.connect(url, connect_timeout=5):
-                last_answer = time.monotonic()
+                last_answer = clock.monotonic()
         except psycopg.Error:
-            if time.monotonic() - last_answer > GONE_SECONDS:
+            if clock.monotonic() - last_answer > GONE_SECONDS:
                 log.error("the database is gone; ending", seconds=GONE_SECONDS)
-                os._exit(1)
+                end(1)

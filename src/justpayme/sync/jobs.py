@@ -126,14 +126,15 @@ def forget_dead_jobs() -> int:
 
     The engine keeps them, and with them their lock: after kill -9 that organisation, or the
     tick itself, would never start again. Nothing is lost, because the tables say what is due.
-    If the worker was only paused, the fences of `runs` keep the two apart.
+    A beat in the future was before the clock was set back (I-43). If the worker was only paused,
+    or has yet to beat by the new clock, the fences of `runs` keep the two apart.
     """
     with databases["default"].cursor() as cursor:
         cursor.execute(
             "DELETE FROM procrastinate_jobs AS job WHERE status = 'doing' AND NOT EXISTS ("
             "SELECT 1 FROM procrastinate_workers AS worker "
             "WHERE worker.id = job.worker_id "
-            "AND last_heartbeat > now() - make_interval(secs => %s))",
+            "AND abs(extract(epoch FROM now() - last_heartbeat)) < %s)",
             [SILENT.total_seconds()],
         )
         forgotten: int = cursor.rowcount
