@@ -20,27 +20,18 @@ from typing import Any
 
 import structlog
 from django.db import DatabaseError, transaction
-from django.db import connections as databases
 from django.db.models import F, Min
 
 from justpayme.accounts.models import User
 from justpayme.core import schedule
 from justpayme.core.errors import Next, Problem
-from justpayme.sync import calls, lost, outbox, plain, webhooks
+from justpayme.sync import calls, lost, outbox, plain, sessions, webhooks
 from justpayme.sync.models import Connection, Run
 from justpayme.sync.pull import Pull
 from justpayme.sync.push import Push
 from justpayme.xero.client import Clock
 
 log = structlog.get_logger(__name__)
-
-_KEEPALIVE = {
-    "keepalives_idle": 3,
-    "keepalives_interval": 1,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 6000,
-}
-"""A partitioned host gives its lock back within seconds, not minutes."""
 
 _mine: set[int] = set()
 _mine_lock = threading.Lock()
@@ -59,22 +50,20 @@ def sole(connection_id: int) -> Iterator[bool]:
     if taken:
         yield False
         return
-    own = databases.create_connection("default")
-    own.settings_dict = own.settings_dict | {
-        "OPTIONS": {**own.settings_dict["OPTIONS"], **_KEEPALIVE, "pool": False}
-    }
     try:
-        with own.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))",
-                [f"justpayme sync {connection_id}"],
-            )
-            row = cursor.fetchone()
-        yield bool(row and row[0])
+        with sessions.alone() as own:
+            with own.cursor() as cursor:
+                cursor.execute(
+                    "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))",
+                    [f"justpayme sync {connection_id}"],
+                )
+                row = cursor.fetchone()
+            try:
+                yield bool(row and row[0])
+            finally:
+                with suppress(DatabaseError):  # closing alone frees it too, but a moment later
+                    own.cursor().execute("SELECT pg_advisory_unlock_all()")
     finally:
-        with suppress(DatabaseError):  # closing alone frees the lock too, but a moment later
-            own.cursor().execute("SELECT pg_advisory_unlock_all()")
-        own.close()
         with _mine_lock:
             _mine.discard(connection_id)
 

@@ -23,7 +23,7 @@ import msgspec
 import psycopg
 import structlog
 from django.conf import settings
-from django.db import OperationalError, connections, transaction
+from django.db import OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 
@@ -31,7 +31,7 @@ from justpayme.accounts import sealing
 from justpayme.accounts.models import Business
 from justpayme.core.errors import Problem
 from justpayme.runtime.config import CALLBACK_PATH
-from justpayme.sync import lost
+from justpayme.sync import lost, sessions
 from justpayme.sync.models import Connection, TokenSet
 from justpayme.xero import oauth
 
@@ -279,20 +279,10 @@ def _after_invalid_grant(row: TokenSet, now: datetime) -> _Given:
 
 @contextmanager
 def _one_at_a_time(token_set_id: int) -> Iterator[None]:
-    """Hold the token set's lock across processes. Problem xero_unreachable after a long wait.
-
-    A session lock on a connection of its own: it survives commits, needs no open
-    transaction, and PostgreSQL frees it by itself when our process dies.
-    """
-    own = connections.create_connection("default")
-    # Never from a pool: closing it must end the session, and with it the lock.
-    options = {**own.settings_dict["OPTIONS"], "pool": False}
-    own.settings_dict = own.settings_dict | {"OPTIONS": options}
-    try:
+    """Hold the token set's lock across processes. Problem xero_unreachable after a long wait."""
+    with sessions.alone() as own:
         _take_lock(own, f"justpayme token set {token_set_id}")
         yield
-    finally:
-        own.close()
 
 
 def _take_lock(own: BaseDatabaseWrapper, name: str) -> None:
