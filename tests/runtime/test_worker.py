@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
+import threading
+from argparse import Namespace
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
+from procrastinate import App
+from procrastinate.testing import InMemoryConnector
 
 from justpayme.runtime import worker
+from justpayme.runtime.commands import worker as command
 
 
 class Ended(Exception):
@@ -55,3 +62,33 @@ def test_a_worker_whose_database_stays_away_ends() -> None:
     clock = passing(*(1e9 + 5 * step for step in range(9)))
     with pytest.raises(Ended, match="1"):
         worker._watch("postgresql://nobody@127.0.0.1:1/none", clock, ends)
+
+
+class Broken(InMemoryConnector):
+    """A database that ends the connection on which the engine listens, and takes no other."""
+
+    async def listen_notify(self, on_notification: Any, channels: Any) -> None:
+        raise OSError("the connection was refused")
+
+
+def test_a_worker_whose_engine_gives_up_did_not_end_well() -> None:
+    """The engine stops for good when its database restarts. A signal is another matter."""
+    ended: list[str] = []
+    broken = App(connector=Broken())
+    assert not asyncio.run(worker._work(broken, lambda: ended.append("by itself")))
+    whole = App(connector=InMemoryConnector())
+    threading.Timer(0.1, os.kill, args=(os.getpid(), signal.SIGTERM)).start()
+    assert asyncio.run(worker._work(whole, lambda: ended.append("by a signal")))
+    assert ended == ["by itself", "by a signal"]
+
+
+@pytest.mark.parametrize(("told", "status"), [(True, 0), (False, 1)])
+def test_the_command_says_whether_it_was_told_to_end(
+    told: bool, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service manager starts again what failed."""
+    monkeypatch.setattr(worker, "run", lambda url: told)
+    monkeypatch.setattr(command, "serving_config", lambda: None)
+    monkeypatch.setattr(command, "part_database_url", lambda config: "")
+    monkeypatch.setattr("justpayme.runtime.ground.start_django", lambda url: None)
+    assert command.run(Namespace()) == status

@@ -15,6 +15,7 @@ import structlog
 from django.db import connections
 from procrastinate import App
 from procrastinate.contrib.django.django_connector import DjangoConnector
+from procrastinate.worker import Worker
 
 log = structlog.get_logger(__name__)
 
@@ -28,8 +29,9 @@ BACK_SECONDS = 4.0
 """A clock that is set back by less delays the next tick by no more than that."""
 
 
-def run(url: str) -> None:
-    """Work until SIGTERM or Ctrl-C. Django must be set up. `url` is the database to watch."""
+def run(url: str) -> bool:
+    """Work until SIGTERM or Ctrl-C; False if it ended without one. Django must be set up. `url`
+    is the database to watch."""
     from procrastinate.contrib.django import app
 
     from justpayme.sync import restored
@@ -38,35 +40,59 @@ def run(url: str) -> None:
     restored.notice(datetime.now(UTC))
     connections.close_all()
     threading.Thread(target=_watch, args=(url,), daemon=True).start()
+    # Running jobs may end, but not for ever: one may be stuck in a thread.
+    last_resort = threading.Timer(GRACE_SECONDS + 5, os._exit, args=(1,))
+    last_resort.daemon = True
     connector = app.connector
     assert isinstance(connector, DjangoConnector)  # noqa: S101
     with app.replace_connector(connector.get_worker_connector()) as worker_app:
-        asyncio.run(_work(worker_app))
+        told = asyncio.run(_work(worker_app, last_resort.start))
+    if not told:
+        log.error("the worker stopped by itself; the lines before this one say why")
+    return told
 
 
-async def _work(app: App) -> None:
+async def _work(app: App, ends: Callable[[], object]) -> bool:
+    """Take jobs until a signal comes, or until the job engine gives up by itself, as it does when
+    its database restarts; was it a signal? `ends` is called before running jobs are waited for."""
+    loop = asyncio.get_running_loop()
+    signalled, ending = asyncio.Event(), asyncio.Event()
+
+    def told() -> None:
+        signalled.set()
+        ending.set()
+
+    for order in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(order, told)
+    app.perform_import_paths()  # type: ignore[no-untyped-call]
     async with app.open_async():
-        worker = asyncio.ensure_future(
-            app.run_worker_async(
-                concurrency=CONCURRENCY,
-                install_signal_handlers=False,
-                shutdown_graceful_timeout=GRACE_SECONDS,
-                delete_jobs="successful",
-            )
-        )
-        loop = asyncio.get_running_loop()
-        for order in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(order, _stop, worker)
+        work = asyncio.ensure_future(_Worker(app, ending.set).run())  # type: ignore[no-untyped-call]
+        work.add_done_callback(lambda _: ending.set())
+        await ending.wait()
+        ends()
+        work.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await worker
+            await work
+    return signalled.is_set()
 
 
-def _stop(worker: "asyncio.Future[None]") -> None:
-    """Let running jobs end, but not for ever: a job may be stuck in a thread."""
-    worker.cancel()
-    last_resort = threading.Timer(GRACE_SECONDS + 5, os._exit, args=(1,))
-    last_resort.daemon = True
-    last_resort.start()
+class _Worker(Worker):
+    """The engine's worker, which says when it stops, also when that is its own idea."""
+
+    def __init__(self, app: App, stopping: Callable[[], object]) -> None:
+        super().__init__(
+            app,
+            concurrency=CONCURRENCY,
+            install_signal_handlers=False,
+            shutdown_graceful_timeout=GRACE_SECONDS,
+            delete_jobs="successful",
+        )
+        self.stopping = stopping
+
+    def stop(self) -> None:
+        """Take no more jobs, and end when those under way have."""
+        super().stop()  # type: ignore[no-untyped-call]
+        self.stopping()
 
 
 def _watch(url: str, clock: Any = time, end: Callable[[int], NoReturn] = os._exit) -> None:

@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 
-from justpayme.runtime.command import OK, Command
+from justpayme.runtime.command import FAILED, OK, Command
 from justpayme.runtime.parts import part_database_url, serving_config
 
 
@@ -11,14 +11,14 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Take jobs until stopped. The database must run and be migrated."""
+    """Take jobs until stopped. The database must run and be migrated. A worker that ended for
+    another reason than a signal failed, so that a service manager starts it again."""
     from justpayme.runtime import worker
     from justpayme.runtime.ground import start_django
 
     url = part_database_url(serving_config())
     start_django(url)
-    worker.run(url)
-    return OK
+    return OK if worker.run(url) else FAILED
 
 
 COMMAND = Command("worker", "run only the worker (a database must run)", add_arguments, run)
