@@ -13,10 +13,12 @@ from typing import Any, NoReturn
 
 import pytest
 from procrastinate import App
+from procrastinate.contrib.django import app as engine
 from procrastinate.testing import InMemoryConnector
 
 from justpayme.runtime import worker
 from justpayme.runtime.commands import worker as command
+from justpayme.sync import jobs
 
 
 class Ended(Exception):
@@ -80,6 +82,39 @@ def test_a_worker_whose_engine_gives_up_did_not_end_well() -> None:
     threading.Timer(0.1, os.kill, args=(os.getpid(), signal.SIGTERM)).start()
     assert asyncio.run(worker._work(whole, lambda: ended.append("by a signal")))
     assert ended == ["by itself", "by a signal"]
+
+
+def test_as_many_slow_organisations_as_there_is_room_for_hold_up_no_tick() -> None:
+    """I-41. The tick may wait neither for a place nor for a thread."""
+    app = App(connector=InMemoryConnector())
+    places = worker.PLACES["default"]
+    all_at_once = threading.Barrier(places + 1)
+
+    @app.task(queue="default")
+    def slow() -> None:
+        all_at_once.wait(1)
+
+    @app.task(queue=jobs.tick.queue)
+    def tick() -> None:
+        try:
+            all_at_once.wait(1)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    async def play() -> None:
+        for _ in range(places):
+            await slow.defer_async()
+        await tick.defer_async()
+        await worker._work(app, lambda: None)
+
+    asyncio.run(play())
+    assert not all_at_once.broken
+
+
+def test_every_job_of_ours_has_a_queue_that_is_worked_at() -> None:
+    ours = {name: task for name, task in engine.tasks.items() if "procrastinate" not in name}
+    assert {task.queue for task in ours.values()} == set(worker.PLACES)
+    assert {jobs.tick.queue, jobs.tell.queue, jobs.reap.queue} == {"upkeep"}
 
 
 @pytest.mark.parametrize(("told", "status"), [(True, 0), (False, 1)])

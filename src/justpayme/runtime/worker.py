@@ -1,12 +1,12 @@
-"""The worker process: takes jobs from every queue until it is told to stop."""
+"""The worker process: takes jobs from its queues until it is told to stop."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -19,7 +19,9 @@ from procrastinate.worker import Worker
 
 log = structlog.get_logger(__name__)
 
-CONCURRENCY = 8
+PLACES = {"default": 8, "upkeep": 4}
+"""How many jobs of each queue run at once. What starts, mends and tells has places of its own:
+organisations whose Xero is slow may hold all others for minutes (I-41)."""
 GRACE_SECONDS = 10.0
 """How long running jobs may take to end after SIGTERM; they are safe to run again."""
 PROBE_SECONDS = 5.0
@@ -64,25 +66,31 @@ async def _work(app: App, ends: Callable[[], object]) -> bool:
 
     for order in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(order, told)
+    # A thread for each place, and some for what the engine itself does in threads.
+    loop.set_default_executor(ThreadPoolExecutor(sum(PLACES.values()) + 4))
     app.perform_import_paths()  # type: ignore[no-untyped-call]
     async with app.open_async():
-        work = asyncio.ensure_future(_Worker(app, ending.set).run())  # type: ignore[no-untyped-call]
-        work.add_done_callback(lambda _: ending.set())
+        work = [asyncio.ensure_future(_Worker(app, q, ending.set).run()) for q in PLACES]  # type: ignore[no-untyped-call]
+        for one in work:
+            one.add_done_callback(lambda _: ending.set())
         await ending.wait()
         ends()
-        work.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await work
+        for one in work:
+            one.cancel()
+        for how in await asyncio.gather(*work, return_exceptions=True):
+            if isinstance(how, Exception):
+                raise how
     return signalled.is_set()
 
 
 class _Worker(Worker):
-    """The engine's worker, which says when it stops, also when that is its own idea."""
+    """The engine's worker on one queue; it says when it stops, also when that is its own idea."""
 
-    def __init__(self, app: App, stopping: Callable[[], object]) -> None:
+    def __init__(self, app: App, queue: str, stopping: Callable[[], object]) -> None:
         super().__init__(
             app,
-            concurrency=CONCURRENCY,
+            queues=[queue],
+            concurrency=PLACES[queue],
             install_signal_handlers=False,
             shutdown_graceful_timeout=GRACE_SECONDS,
             delete_jobs="successful",

@@ -22,6 +22,8 @@ from justpayme.sync.models import Connection, Meter, OAuthState, Run, Shipment
 
 log = structlog.get_logger(__name__)
 
+UPKEEP = "upkeep"
+"""The queue of what must not wait for anybody's sync (I-41)."""
 KEPT = timedelta(days=62)
 """Figures of calls, and requests to Xero whose items have all come to rest."""
 STATES_KEPT = timedelta(days=1)
@@ -30,7 +32,7 @@ SILENT = timedelta(seconds=30)
 
 
 @app.periodic(cron="* * * * * */5", periodic_id="tick")
-@app.task(queueing_lock="tick", lock="tick")
+@app.task(queue=UPKEEP, queueing_lock="tick", lock="tick")
 def tick(timestamp: int) -> None:
     """Start what is due, recover what was left behind. Talks to the database alone, so that
     nobody's slow network can delay another's schedule (I-41)."""
@@ -43,7 +45,7 @@ def tick(timestamp: int) -> None:
 
 
 @app.periodic(cron="* * * * * */15", periodic_id="tell")
-@app.task(queueing_lock="tell", lock="tell")
+@app.task(queue=UPKEEP, queueing_lock="tell", lock="tell")
 def tell(timestamp: int) -> None:
     """Tell Xero and people what they have not heard yet."""
     now = datetime.now(UTC)
@@ -55,7 +57,7 @@ def tell(timestamp: int) -> None:
 
 
 @app.periodic(cron="* * * * * */5", periodic_id="reap")
-@app.task(queueing_lock="reap")
+@app.task(queue=UPKEEP, queueing_lock="reap")
 def reap(timestamp: int) -> None:
     """Forget the jobs of dead workers. It has no lock: its own death must not stop it."""
     try:
@@ -65,7 +67,7 @@ def reap(timestamp: int) -> None:
 
 
 @app.periodic(cron="17 3 * * *", periodic_id="tidy")
-@app.task(queueing_lock="tidy")
+@app.task(queue=UPKEEP, queueing_lock="tidy")
 def tidy(timestamp: int) -> None:
     """Delete what nobody needs any more; seal again what an older key sealed."""
     now = datetime.now(UTC)
