@@ -18,7 +18,7 @@ from tests.integrations.world import NOW, World, make_world
 
 from justpayme.accounts.models import Business, Membership, User
 from justpayme.core.errors import Problem
-from justpayme.sync import lost, tokens
+from justpayme.sync import jobs, lost, tokens
 from justpayme.sync.models import Connection, TokenSet
 from justpayme.xero import oauth
 
@@ -309,6 +309,47 @@ def test_a_lost_answer_is_healed_with_the_old_refresh_token(
     assert token_set.state == TokenSet.State.LIVE
     world.clock.advance(29 * 60)
     assert tokens.access_token(token_set, SOON)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("ends", ["the answer is lost", "the process is killed"])
+def test_a_refresh_without_an_answer_is_repeated_within_the_grace_whoever_asked(
+    world: World, business: Business, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    """I-34. Here nobody syncs: a page, or a disconnect of another organisation. Once a day is
+    too seldom."""
+    token_set = stored(business, sign_in(world))
+    row = connected(business, token_set, world, "GB")
+    Connection.objects.filter(pk=row.pk).update(
+        interval_minutes=1440, next_due_at=SOON + timedelta(hours=20)
+    )
+    with monkeypatch.context() as patched:
+        if ends == "the process is killed":
+            patched.setattr(oauth, "refresh", mock.Mock(side_effect=KeyboardInterrupt))
+        else:
+            world.wire.lost = 1
+        with pytest.raises((Problem, KeyboardInterrupt)):
+            tokens.access_token(token_set, SOON)
+    later = SOON + timedelta(minutes=11)
+    assert (jobs.start_due(SOON), jobs.start_due(later)) == (0, 1)
+    assert jobs.start_due(SOON - timedelta(days=1)) == 1  # the clock was set back (I-43)
+    before = world.wire.calls("/connect/token")
+    new = tokens.access_token(token_set, later)
+    assert world.wire.calls("/connect/token") == before + 1
+    assert (jobs.start_due(later), tokens.access_token(token_set, later)) == (0, new)
+
+
+@pytest.mark.django_db
+def test_a_pair_in_doubt_is_asked_for_again_though_the_old_one_has_life_left(
+    world: World, business: Business
+) -> None:
+    """I-34: Xero refused it early, and the answer to the refresh was lost."""
+    token_set = stored(business, sign_in(world))
+    old = tokens.access_token(token_set, NOW)
+    world.wire.lost = 1
+    with pytest.raises(Problem):
+        tokens.access_token(token_set, NOW, rejected=old)
+    assert tokens.access_token(token_set, NOW) != old
 
 
 # --- lost --------------------------------------------------------------------------------------

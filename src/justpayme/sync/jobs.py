@@ -27,6 +27,8 @@ UPKEEP = "upkeep"
 KEPT = timedelta(days=62)
 """Figures of calls, and requests to Xero whose items have all come to rest."""
 STATES_KEPT = timedelta(days=1)
+ASK_AGAIN = timedelta(minutes=10)
+"""A refresh that had no answer is repeated so soon: Xero takes the old token for 30 minutes."""
 SILENT = timedelta(seconds=30)
 """A worker beats every 10 s; one that was silent this long is gone."""
 
@@ -93,10 +95,12 @@ def start_due(now: datetime) -> int:
     """One job for each organisation whose time has come; how many.
 
     A time further off than the interval can only come from a clock that was ahead then: it has
-    come, too (I-43). What Xero told us to wait for is `blocked_until`.
+    come, too (I-43), as it has where a refresh of tokens has had no answer for a while, whoever
+    asked for it (I-34). What Xero told us to wait for is `blocked_until`.
     """
     live = Connection.State.LIVE
-    ids = [pk for (pk,) in plain.rows(_DUE, live, now, now, now, now)]
+    asked = now - ASK_AGAIN, now + ASK_AGAIN
+    ids = [pk for (pk,) in plain.rows(_DUE, live, now, now, now, now, *asked)]
     for pk in ids:
         defer(pk, Run.Cause.SCHEDULE, None)
     told = [pk for pk in webhooks.due(now) if pk not in ids]
@@ -113,7 +117,8 @@ def start_due(now: datetime) -> int:
 _DUE = """SELECT id FROM sync_connection
 WHERE state = %s
 AND (blocked_until > %s AND blocked_until <= %s + interval '1 day') IS NOT TRUE
-AND (next_due_at <= %s OR next_due_at > %s + interval_minutes * interval '2 minutes')"""
+AND (next_due_at <= %s OR next_due_at > %s + interval_minutes * interval '2 minutes'
+OR tokens_id IN (SELECT id FROM sync_tokenset WHERE asked_at NOT BETWEEN %s AND %s))"""
 
 # One that failed sends what waits with its next try.
 _WAITING = """SELECT DISTINCT connection.id FROM sync_connection AS connection

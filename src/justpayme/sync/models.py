@@ -34,6 +34,7 @@ class TokenSet(models.Model):
     """The token pair of one Xero user for one business, shared by the organisations she gave.
 
     `sealed` is AES-GCM ciphertext (`sync.tokens`); the key stays outside the database.
+    `asked_at`: a new pair was asked for then, and none is stored yet.
     """
 
     class State(models.TextChoices):
@@ -47,6 +48,7 @@ class TokenSet(models.Model):
     scopes = models.TextField(default="")
     expires_at = models.DateTimeField()
     refreshed_at = models.DateTimeField()
+    asked_at = models.DateTimeField(null=True)
     state = models.CharField(max_length=4, choices=State.choices, default=State.LIVE)
 
     class Meta:

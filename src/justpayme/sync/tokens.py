@@ -8,7 +8,9 @@
 A refresh makes Xero forget the old pair (after 30 minutes' grace), so two at once would end
 the connection. Hence: one session lock per token set, on a database connection of its own;
 the row is read again once the lock is held; the new pair is committed before it is used;
-and no transaction is open while we talk to Xero (I-33, I-34, I-35).
+and no transaction is open while we talk to Xero (I-33, I-34, I-35). That a pair was asked for
+is committed first: until one is stored the old refresh token has half an hour left to live, so
+the tick soon lets somebody ask again (`jobs.start_due`).
 """
 
 from __future__ import annotations
@@ -122,6 +124,7 @@ def _columns(
         "scopes": tokens.scopes,
         "expires_at": tokens.expires_at,
         "refreshed_at": now,
+        "asked_at": None,
         "state": TokenSet.State.LIVE,
     }
 
@@ -227,8 +230,9 @@ def _reread(pk: int) -> TokenSet:
 
 
 def _usable(row: TokenSet, now: datetime, rejected: str) -> _Given | None:
-    """The row's access token, or nothing if it has to be refreshed."""
-    if row.expires_at - now <= SPARE:
+    """The row's access token, or nothing if it has to be refreshed: also when the answer to a
+    refresh is missing, for the next one must come within the grace."""
+    if row.asked_at is not None or row.expires_at - now <= SPARE:
         return None
     given = _of(row)
     return None if given.access == rejected else given
@@ -241,6 +245,7 @@ def _of(row: TokenSet) -> _Given:
 def _refresh(row: TokenSet, now: datetime) -> _Given:
     """One refresh; the caller holds the lock. The old pair stays until the new is committed,
     so a lost answer is healed by asking again with the old refresh token (30 minutes' grace)."""
+    TokenSet.objects.filter(pk=row.pk).update(asked_at=now)
     try:
         with open_client() as http:
             fresh = oauth.refresh(
