@@ -470,14 +470,14 @@ def test_only_one_place_changes_xero_and_it_asks_first() -> None:
     assert first_statement(found["_transmit"][1]) == "self.may_write()"
 
 
-def test_http_is_spoken_in_two_modules_only() -> None:
-    """The client, and the sign-in, which reaches no organisation's books."""
+def test_http_is_spoken_in_three_modules_only() -> None:
+    """The client, the sign-in, which reaches no organisation's books, and the line of both."""
     speaking = {
         file.name
         for file in (ROOT / "src" / "justpayme" / "xero").glob("*.py")
         if re.search(r"^import httpx2|^from httpx2", file.read_text(), re.MULTILINE)
     }
-    assert speaking == {"client.py", "oauth.py"}
+    assert speaking == {"client.py", "line.py", "oauth.py"}
 
 
 def test_the_client_reads_no_proxy_from_the_environment() -> None:

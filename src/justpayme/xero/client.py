@@ -27,6 +27,7 @@ from justpayme.xero import limits, retry, wire
 from justpayme.xero.answer import Answer, limited, unclear
 from justpayme.xero.answer import read as read_answer
 from justpayme.xero.errors import TokenExpired, classify
+from justpayme.xero.line import LONGEST, Line
 from justpayme.xero.outgoing import Request
 
 ACCREC = 'Type=="ACCREC"'
@@ -40,7 +41,7 @@ LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes after decompression; a full page is about 4 MB. More is not an answer but a bomb."""
 
 LONGEST_CALL = 120.0
-"""Seconds for one whole answer, however steadily it drips."""
+"""Seconds for one call and its whole answer, however steadily it drips."""
 
 LEAVES_WITHIN = 15.0
 """Seconds from the start of `send` in which a request must have left, or it stays here:
@@ -50,6 +51,8 @@ LONGEST_WRITE = 30.0
 """Seconds after which `send` gives up (the QUARANTINE of `core.outbox` reckons with it)."""
 
 _WRITE_TIMEOUT = httpx2.Timeout(LONGEST_WRITE - LEAVES_WITHIN, connect=5.0, write=5.0, pool=5.0)
+
+_FEW = httpx2.Limits(max_connections=5, max_keepalive_connections=2)
 
 IDS_PER_CALL = 40
 LONGEST_LIST = 1_800
@@ -102,11 +105,10 @@ def http_client(transport: httpx2.BaseTransport | None = None) -> httpx2.Client:
     """An HTTP client that talks to nobody it was not told to: no redirects, no proxies from
     the environment, TLS verified."""
     return httpx2.Client(
-        transport=transport,
+        transport=transport or Line(LONGEST_CALL, _FEW),
         trust_env=False,
         follow_redirects=False,
         timeout=httpx2.Timeout(30.0, connect=10.0, read=60.0),
-        limits=httpx2.Limits(max_connections=5, max_keepalive_connections=2),
     )
 
 
@@ -304,6 +306,7 @@ class XeroClient:
                 headers=headers,
                 content=request.body,
                 timeout=_WRITE_TIMEOUT,
+                extensions={LONGEST: started + LONGEST_WRITE - self.clock.monotonic()},
             ) as answer:
                 body = self._body(answer, started + LONGEST_WRITE)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:

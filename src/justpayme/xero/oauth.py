@@ -22,6 +22,7 @@ import httpx2
 import msgspec
 
 from justpayme.core.errors import Problem
+from justpayme.xero.line import Line
 
 READ_SCOPES: Final = (
     "openid profile email offline_access accounting.invoices.read accounting.payments.read "
@@ -128,8 +129,7 @@ def open_client(transport: httpx2.BaseTransport | None = None) -> httpx2.Client:
     `transport` replaces the network in tests.
     """
     return httpx2.Client(
-        transport=transport,
-        verify=True,
+        transport=transport or Line(LONGEST_CALL),
         trust_env=False,
         follow_redirects=False,
         timeout=httpx2.Timeout(20.0, connect=10.0),
