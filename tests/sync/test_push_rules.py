@@ -72,6 +72,25 @@ def test_of_one_bill_the_edit_leaves_before_the_payment_and_the_payment_before_t
     judge(xero, two_way)
 
 
+def test_an_edit_after_a_payment_was_taken_back_leaves_after_it_although_an_older_one_waits(
+    xero: Xero, two_way: Connection
+) -> None:
+    """I-23: before it, Xero would refuse the void, because there is a payment."""
+    bill = open_bill(two_way)
+    pay(bill, two_way, Decimal("10"))
+    push(xero, two_way)
+    edit(again(bill), reference="first")
+    unpay(bill, two_way, Payment.objects.get(bill=bill, amount=10))
+    edit(again(bill), due_on=date(2027, 2, 28))
+    edit(again(bill), status=Status.VOID, outstanding=0)
+    waits = OutboxItem.objects.filter(bill=bill, state=State.WAITING).order_by("id")
+    assert [item.kind for item in waits] == [Kind.UNPAY, Kind.UPDATE]
+    quiet(xero, two_way)
+    assert not OutboxItem.objects.filter(state=State.REFUSED).exists()
+    assert invoice_of(xero, bill).status == "VOIDED"
+    judge(xero, two_way)
+
+
 def test_forty_bills_are_one_request_with_one_reading_before_and_one_after(
     xero: Xero, two_way: Connection
 ) -> None:

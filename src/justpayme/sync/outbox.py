@@ -4,7 +4,8 @@
 
 An edit and its intention are one transaction (I-17): the verbs of bills/actions.py call these
 inside theirs. Ten edits of a bill before the next sending are one item; an edit while one is
-under way is a second. Items of one bill leave in the order of their ids (I-23).
+under way, or after a payment was taken back, is a second. Items of one bill leave in the order of
+their ids (I-23).
 """
 
 from __future__ import annotations
@@ -65,9 +66,19 @@ def _enqueue_change(
     changes = OutboxItem.objects.filter(bill=bill, kind__in=EDITS)
     changes.filter(state=State.REFUSED).update(state=State.SUPERSEDED, settled_at=now)
     _let_go(changes.filter(state=State.PARKED))  # the edit may have been the decision
+    _give_way(bill, changes.filter(state=State.WAITING), now)
     if not changes.filter(state=State.WAITING).exists():
         _add(connection, kind, by, now, bill=bill)
     doorbell.request_push(connection=connection, by=by)
+
+
+def _give_way(bill: Bill, waiting: QuerySet[OutboxItem], now: datetime) -> None:
+    """A change that would carry this edit too, but leave before a payment that was taken back
+    earlier: Xero may refuse the edit while the payment is there, so a new one goes after it."""
+    back = OutboxItem.objects.filter(bill=bill, kind=Kind.UNPAY, state__in=MAY_LEAVE)
+    last = back.order_by("-id").values_list("pk", flat=True).first()
+    if last is not None:
+        waiting.filter(pk__lt=last).update(state=State.SUPERSEDED, settled_at=now)
 
 
 def keep_going(connection: Connection, bill_id: int, now: datetime) -> None:
