@@ -213,6 +213,17 @@ def test_a_xero_that_does_not_answer_is_told_later_by_the_tick(
     assert world.sandbox.identity.visible() == []
 
 
+def test_a_clock_that_was_ahead_does_not_put_an_ending_off(
+    browser: Client, world: World, imported: Connection
+) -> None:
+    """I-43."""
+    world.wire.answers = {"/connections": (503, {})}
+    disconnect(browser, imported)
+    world.wire.answers = {}
+    a_year_back = timezone.now() - timedelta(days=365)
+    assert ending.finish_all(a_year_back) == 1
+
+
 def test_after_a_day_we_forget_our_side_even_if_xero_never_answers(
     browser: Client, world: World, imported: Connection
 ) -> None:

@@ -61,6 +61,21 @@ def test_a_wait_reckoned_by_a_clock_that_was_ahead_holds_nothing_up(
     assert imported.blocked_until == xero.clock.now() + timedelta(seconds=60)
 
 
+def test_calls_of_a_clock_that_was_ahead_are_no_calls_just_made(
+    xero: Xero, imported: Connection
+) -> None:
+    """I-43. Each run began with a minute's wait, and webhooks with the day's allowance gone."""
+    now, tenant = xero.clock.now(), imported.tenant_id
+    before = calls.calls_of_a_day(now)
+    for minutes in (5, 60 * 24 * 365):
+        calls.meter(tenant, now + timedelta(minutes=minutes), 60, 0)
+    xero.clock.naps.clear()
+    done(xero.sync(imported))
+    assert xero.clock.naps == []
+    calls.meter(tenant, now, 1, 0)
+    assert calls.calls_of_a_day(now)[tenant] - before[tenant] < 60
+
+
 def test_a_press_meanwhile_is_kept_until_the_wait_is_over(
     xero: Xero, imported: Connection, owner: Membership
 ) -> None:

@@ -142,8 +142,8 @@ UPDATE sync_run SET calls = calls + %s, bytes = bytes + %s WHERE id = %s
 
 def calls_of_a_day(now: datetime, tenants: Collection[UUID] | None = None) -> dict[UUID, int]:
     """Organisation in Xero -> our calls of the last 24 hours, whoever made them. `tenants`: only
-    of these. `now` in UTC."""
-    recent = Meter.objects.filter(minute__gt=now - timedelta(days=1))
+    of these. `now` in UTC. Calls of the future were dated by a clock that was ahead (I-43)."""
+    recent = Meter.objects.filter(minute__gt=now - timedelta(days=1), minute__lte=now + _MINUTE)
     if tenants is not None:
         recent = recent.filter(tenant_id__in=tenants)
     return dict(recent.values_list("tenant_id").annotate(Sum("calls")))
@@ -152,15 +152,18 @@ def calls_of_a_day(now: datetime, tenants: Collection[UUID] | None = None) -> di
 def _recent_calls(connection: Connection, clock: Clock) -> limits.Window:
     """The calls of the last minute, whoever made them: a restart does not forget them (I-39).
 
-    The meter knows minutes, not seconds: each call counts as if made at its minute's end.
+    The meter knows minutes, not seconds: each call counts as if made at its minute's end. Those
+    of the future were dated by a clock that was ahead (I-43).
     """
     now, here = clock.now(), clock.monotonic()
     since = now - timedelta(seconds=limits.WINDOW * 2)
     times: list[float] = []
-    for minute, calls in plain.rows(_RECENT, connection.tenant_id, since):
-        end = min(minute + timedelta(minutes=1), now)
+    for minute, calls in plain.rows(_RECENT, connection.tenant_id, since, now + _MINUTE):
+        end = min(minute + _MINUTE, now)
         times += [here - (now - end).total_seconds()] * calls
     return limits.Window(tuple(sorted(times)))
 
 
-_RECENT = "SELECT minute, calls FROM sync_meter WHERE tenant_id = %s AND minute >= %s"
+_RECENT = """SELECT minute, calls FROM sync_meter
+WHERE tenant_id = %s AND minute >= %s AND minute <= %s"""
+_MINUTE = timedelta(minutes=1)
