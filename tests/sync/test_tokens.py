@@ -154,6 +154,35 @@ def test_rotation_seals_every_row_with_the_first_key(
     assert tokens.access_token(second, NOW)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_rotation_during_a_refresh_loses_no_pair(
+    world: World, business: Business, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I-34: Xero has forgotten the old pair by then."""
+    settings.TOKEN_KEYS = {"old": b"o" * 32}
+    token_set = stored(business, sign_in(world))
+    settings.TOKEN_KEYS = {"new": b"n" * 32, "old": b"o" * 32}
+
+    def rotate() -> None:
+        tokens.rotate_keys()
+        connections.close_all()
+
+    rotation = threading.Thread(target=rotate)
+    handle = world.wire.handle_request
+
+    def meanwhile(request: Any) -> Any:
+        rotation.start()
+        rotation.join(0.2)
+        return handle(request)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.wire, "handle_request", meanwhile)
+        new = tokens.access_token(token_set, SOON)
+    rotation.join()
+    assert tokens.access_token(token_set, SOON) == new
+    assert TokenSet.objects.get().key_id == "new"
+
+
 @pytest.mark.django_db
 def test_rotation_passes_over_a_row_that_no_key_opens(
     world: World, business: Business, other_business: Business, settings: Any

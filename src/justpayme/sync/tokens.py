@@ -152,24 +152,25 @@ def store(
 def rotate_keys() -> int:
     """Seal every row again that an older key sealed; how many. Run it after a key change.
 
-    A row that no key opens any more is left as it is: its next use finds the consent lost.
+    A row that no key opens any more is left as it is: its next use finds the consent lost. One
+    that is being refreshed is waited for, or the refresh would take us for a new consent.
     """
     older = TokenSet.objects.exclude(key_id=sealing.current_key_id()).values_list("pk", flat=True)
     return sum(_seal_again(pk) for pk in list(older))
 
 
-@transaction.atomic
 def _seal_again(pk: int) -> bool:
-    row = TokenSet.objects.select_for_update().filter(pk=pk).first()
-    if row is None:
-        return False
     try:
-        pair = _open(row)
+        with _one_at_a_time(pk), transaction.atomic():
+            row = TokenSet.objects.select_for_update().filter(pk=pk).first()
+            if row is None:
+                return False
+            owner = _owner(row.business_id, row.xero_user_id)
+            row.key_id, row.sealed = _seal(_open(row), owner=owner)
+            row.save(update_fields=["key_id", "sealed"])
     except Problem as problem:
         log.warning("tokens_not_rotated", token_set=pk, reason=problem.detail)
         return False
-    row.key_id, row.sealed = _seal(pair, owner=_owner(row.business_id, row.xero_user_id))
-    row.save(update_fields=["key_id", "sealed"])
     return True
 
 
