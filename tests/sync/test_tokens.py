@@ -18,8 +18,8 @@ from tests.integrations.world import NOW, World, make_world
 
 from justpayme.accounts.models import Business, Membership, User
 from justpayme.core.errors import Problem
-from justpayme.sync import jobs, lost, tokens
-from justpayme.sync.models import Connection, TokenSet
+from justpayme.sync import jobs, lost, runs, tokens
+from justpayme.sync.models import Connection, Run, TokenSet
 from justpayme.xero import oauth
 
 SOON = NOW + timedelta(minutes=29, seconds=30)
@@ -465,6 +465,34 @@ def test_a_teller_that_dies_is_replaced(
     assert [lost.send_notices(later) for _ in range(2)] == [1, 0]
     [message] = mail.outbox
     assert message.to == ["alice@example.com"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("how", ["by a refresh", "in a run"])
+def test_a_second_loss_while_the_first_is_being_told_is_told_too(
+    world: World, business: Business, alice: User, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """I-35. A person reconnected meanwhile; a mail server may be slow."""
+    row = connected(business, stored(business, sign_in(world)), world, "GB")
+    lost.mark([row.pk], code="consent_lost", now=NOW)
+    deliver = lost.deliver
+
+    def meanwhile(message: mail.EmailMessage) -> bool:
+        Connection.objects.update(state=Connection.State.LIVE)
+        if how == "by a refresh":
+            lost.mark([row.pk], code="consent_lost", now=NOW)
+        else:
+            run = Run(connection=row, kind=Run.Kind.INCREMENT)
+            problem = Problem("removed_in_xero")
+            Connection.objects.update(**runs._after_problem(run, row, problem, NOW, 0.0))
+        return deliver(message)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lost, "deliver", meanwhile)
+        assert lost.send_notices(NOW) == 1
+    later = NOW + timedelta(minutes=1)
+    assert [lost.send_notices(later) for _ in range(2)] == [1, 0]
+    assert len(mail.outbox) == 2
 
 
 @pytest.mark.django_db

@@ -70,7 +70,9 @@ def _notify(business_id: int, now: datetime) -> bool:
     if not ids:
         return False
     told = _tell_owners(business_id, rows)
-    rows.update(telling_since=None, notified_at=now if told else None)
+    # Ours no more where a connection came back and was lost again meanwhile: that is news.
+    ours = rows.filter(telling_since=now)
+    ours.update(telling_since=None, notified_at=now if told else None)
     return told
 
 

@@ -307,7 +307,8 @@ def _after_problem(
         until = now + timedelta(seconds=problem.retry_after)
         changes["blocked_until"] = max(until, _still_blocked(connection, now) or until)
     if problem.entry.next is Next.RECONNECT:
-        changes |= {"state": Connection.State.LOST, "notified_at": None}
+        unheard = {"notified_at": None, "telling_since": None}
+        changes |= {"state": Connection.State.LOST, **unheard}
     if problem.entry.next is Next.HALT:
         changes |= {"state": Connection.State.HALTED, "accepted_risk": False}
     return changes
