@@ -663,8 +663,8 @@ SENDING = (
     ),
     Planted(
         "ended and forgotten",
-        "justpayme.sync.runs:abandon",
-        "plain.do(_DUE, now, connection_id, Connection.State.LIVE)",
+        "justpayme.sync.runs:_bury",
+        "plain.do(_DUE, due, int(due > now), connection_id, Connection.State.LIVE)",
         "pass",
         "What a dead worker left is ended, but nothing is due after it.",
         "That organisation is never synced again unless somebody presses a button.",

@@ -12,6 +12,7 @@ from justpayme.core.errors import CATALOGUE, Next, Problem
 from justpayme.core.schedule import (
     AUDIT_EVERY,
     INTERVALS,
+    after_death,
     after_problem,
     after_success,
     voids_are_unusual,
@@ -72,6 +73,13 @@ def test_passing_problems_are_tried_again_ever_more_slowly() -> None:
         for n in (1, 2, 3, 4, 5, 6, 7, 50)
     ]
     assert [w.total_seconds() / 60 for w in waits] == [1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def test_a_sync_of_which_workers_die_again_and_again_waits_ever_longer() -> None:
+    """One death, such as a restart's, slows nothing."""
+    waits = [(after_death(n, NOW, 1440) - NOW).total_seconds() / 60 for n in (1, 2, 3, 4, 8, 999)]
+    assert waits == [0, 1, 2, 4, 30, 30]
+    assert after_death(99, NOW, 5) - NOW == timedelta(minutes=5)
 
 
 def test_a_problem_never_slows_a_fast_schedule_down() -> None:

@@ -16,6 +16,7 @@ from django.db import connections as databases
 from django.db import transaction
 from procrastinate.contrib.django.models import ProcrastinateJob
 from tests.fixtures.xero import Xero
+from tests.sync.given import edit
 from tests.sync.hands import (
     Crash,
     Wire,
@@ -214,6 +215,35 @@ def test_a_dead_workers_run_is_recovered_and_goes_on_at_once(
     assert jobs.start_due(now) == 1
     assert jobs_waiting() == 1
     done(xero.sync(connected))
+
+
+def test_a_sync_that_kills_its_workers_makes_room_for_the_others(
+    xero: Xero, two_way: Connection
+) -> None:
+    """I-41, I-51: not at once again, for ever; nor for the sake of an edit that waits."""
+    edit(Bill.objects.filter(status="active")[0], reference="waits")
+    now, waits = xero.clock.now(), []
+
+    def die() -> timedelta:
+        Run.objects.create(
+            connection=two_way,
+            kind=Run.Kind.PUSH,
+            cause=Run.Cause.EDIT,
+            started_at=now,
+        )
+        assert jobs.recover_dead_runs(now) == 1
+        two_way.refresh_from_db()
+        return two_way.next_due_at - now
+
+    for _ in range(3):
+        waits.append(die().total_seconds())
+    assert waits == [0, 60, 120]
+    assert jobs.start_due(now) == 0
+    xero.clock.advance(120)
+    assert jobs.start_due(xero.clock.now()) == 1
+    done(xero.sync(two_way))
+    assert two_way.failures == 0
+    assert die() == timedelta(0)
 
 
 @pytest.mark.parametrize("cause", [Run.Cause.EDIT, Run.Cause.WEBHOOK])

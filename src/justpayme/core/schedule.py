@@ -63,6 +63,16 @@ def after_problem(
     return now + max(wait * (1 + jitter / 4), timedelta(seconds=(asked or 0) + jitter))
 
 
+def after_death(deaths: int, now: datetime, interval_minutes: int) -> datetime:
+    """When to go on after so many workers in a row have died while they synced an organisation:
+    at once after the first, for workers are restarted. More may die of that very sync, and each
+    takes the syncs of others with it, so those wait longer and longer."""
+    if deaths < 2:
+        return now
+    wait = min(_FIRST_RETRY * int(2 ** min(deaths - 2, 10)), _LONGEST_RETRY)
+    return now + min(wait, timedelta(minutes=interval_minutes))
+
+
 def waits(until: datetime | None, now: datetime) -> bool:
     """Has Xero told us to wait `until` then? A time further off than any wait was reckoned by a
     clock that was ahead, and holds nothing up (I-43)."""

@@ -427,7 +427,7 @@ def _row(
         _describe_row(row, one)
     row.save()
     if replaced:
-        runs.abandon(row.pk, now)
+        runs.end_stale(row.pk, now)
     return row
 
 
@@ -449,7 +449,7 @@ def _heal(row: Connection, token_set: TokenSet, now: datetime) -> None:
     _clear_trouble(row)
     row.next_due_at = now
     row.save()
-    runs.abandon(row.pk, now)  # one that slept since before the loss
+    runs.end_stale(row.pk, now)  # one that slept since before the loss
 
 
 def _clear_trouble(row: Connection) -> None:
@@ -490,7 +490,7 @@ def choose(
     row.next_due_at = now
     _clear_trouble(row)
     row.save()
-    runs.abandon(row.pk, now)  # one that slept through the disconnect would write its cursors
+    runs.end_stale(row.pk, now)  # one that slept through the disconnect would write its cursors
     row.cursors.all().delete()
     if again:
         _add_history(row, by, now, action="reconnected", note=f"Synced with {row.name} again")
@@ -569,7 +569,7 @@ def _read_from_the_beginning(row: Connection, now: datetime) -> None:
     goes on from where an earlier one came to."""
     under_way = running(row)
     if under_way is not None and under_way.kind in (Run.Kind.IMPORT, Run.Kind.AUDIT):
-        runs.abandon(row.pk, now)
+        runs.end_stale(row.pk, now)
     full = Q(endpoint__startswith="audit-")
     if row.wants_import:
         full |= Q(endpoint="invoices")

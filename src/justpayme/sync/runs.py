@@ -107,7 +107,7 @@ def _start(
             return None
         if schedule.waits(connection.blocked_until, now):
             return None
-        abandon(connection.pk, now)
+        _bury(connection.pk, now)
         kind = kind or _kind(connection, cause, now)
         if kind == Run.Kind.PUSH and not outbox.has_work(connection, now):
             return None  # another run has sent it meanwhile
@@ -150,24 +150,37 @@ def recover(connection_id: int, now: datetime) -> bool:
     """
     with transaction.atomic():
         Connection.objects.select_for_update().only("pk").filter(pk=connection_id).first()
-        return abandon(connection_id, now)
+        return _bury(connection_id, now)
 
 
-def abandon(connection_id: int, now: datetime) -> bool:
-    """End the runs that still say *running*, for their worker is gone, or what it knows of the
-    organisation is; were there any? Only with the connection's row locked. What comes next is
-    due at once, in the same transaction: while a run works nothing is, and an organisation
-    without a time would never be synced again."""
-    states = Run.State.ABANDONED, now, "stopped", connection_id, Run.State.RUNNING
-    if not plain.do(_ABANDON, *states):
+def end_stale(connection_id: int, now: datetime) -> None:
+    """End the run that still says *running* although what it knows of the organisation is of
+    before, and make due what comes next. Only with the connection's row locked."""
+    if plain.do(_END, Run.State.STOPPED, now, "stopped", connection_id, Run.State.RUNNING):
+        plain.do(_DUE, now, 0, connection_id, Connection.State.LIVE)
+
+
+def _bury(connection_id: int, now: datetime) -> bool:
+    """Runs that still say *running* although nobody holds the lock: their worker is gone. What
+    comes next is due in the same transaction: while a run works nothing is, and an organisation
+    without a time would never be synced again. Where it is not due at once, the wait is one after
+    a failure: nothing of it starts sooner for an edit's or a webhook's sake."""
+    if not plain.do(_END, Run.State.ABANDONED, now, "stopped", connection_id, Run.State.RUNNING):
         return False
-    plain.do(_DUE, now, connection_id, Connection.State.LIVE)
+    [(interval, deaths)] = plain.rows(_DEATHS, Run.State.ABANDONED, connection_id)
+    due = schedule.after_death(deaths, now, interval)
+    plain.do(_DUE, due, int(due > now), connection_id, Connection.State.LIVE)
     return True
 
 
-_ABANDON = """UPDATE sync_run SET state = %s, ended_at = %s, error_code = %s
+_END = """UPDATE sync_run SET state = %s, ended_at = %s, error_code = %s
 WHERE connection_id = %s AND state = %s"""
-_DUE = "UPDATE sync_connection SET next_due_at = %s WHERE id = %s AND state = %s"
+_DEATHS = """SELECT interval_minutes, (SELECT count(*) FROM sync_run AS died
+WHERE died.connection_id = connection.id AND died.id > (SELECT coalesce(max(id), 0)
+FROM sync_run WHERE connection_id = connection.id AND state <> %s))
+FROM sync_connection AS connection WHERE id = %s"""
+_DUE = """UPDATE sync_connection SET next_due_at = %s, failures = failures + %s
+WHERE id = %s AND state = %s"""
 
 
 def _carry_out(
