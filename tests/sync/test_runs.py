@@ -6,8 +6,9 @@ import json
 import threading
 from argparse import Namespace
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -244,6 +245,34 @@ def test_a_sync_that_kills_its_workers_makes_room_for_the_others(
     done(xero.sync(two_way))
     assert two_way.failures == 0
     assert die() == timedelta(0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_holds_up_one_organisation_is_passed_over_by_the_tick(business: Business) -> None:
+    """I-41: somebody holds the row of the first, and is about to ask for its sync."""
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    held, free = (
+        Connection.objects.create(
+            business=business, tenant_id=uuid4(), state=Connection.State.LIVE, next_due_at=now
+        )
+        for _ in range(2)
+    )
+    for row in (held, free):
+        Run.objects.create(connection=row, started_at=now)
+    with closing(databases.create_connection("default")) as other, other.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT FROM sync_connection WHERE id = %s FOR UPDATE", [held.pk])
+        cursor.execute(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, queueing_lock) "
+            "VALUES ('q', 't', %s)",
+            [f"org:{held.pk}"],
+        )
+        with database.cursor() as ours:
+            ours.execute("SET lock_timeout = '30ms'")
+        passed = jobs.recover_dead_runs(now), jobs.start_due(now)
+        database.close()
+    assert passed == (1, 1)
+    assert (jobs.recover_dead_runs(now), jobs.start_due(now)) == (1, 2)
 
 
 @pytest.mark.parametrize("cause", [Run.Cause.EDIT, Run.Cause.WEBHOOK])

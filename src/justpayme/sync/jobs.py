@@ -8,11 +8,15 @@ tell (every 15 s) ─▶ Xero of disconnects it has not heard of, owners of conn
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from django.db import DatabaseError
 from django.db import connections as databases
 from procrastinate.contrib.django import app
+from procrastinate.exceptions import ConnectorException
 
 from justpayme.accounts.models import User
 from justpayme.sync import ending, lost, outbox, plain, runs, tokens, webhooks
@@ -101,17 +105,28 @@ def start_due(now: datetime) -> int:
     live = Connection.State.LIVE
     asked = now - ASK_AGAIN, now + ASK_AGAIN
     ids = [pk for (pk,) in plain.rows(_DUE, live, now, now, now, now, *asked)]
-    for pk in ids:
-        defer(pk, Run.Cause.SCHEDULE, None)
     told = [pk for pk in webhooks.due(now) if pk not in ids]
-    for pk in told:
-        defer(pk, Run.Cause.WEBHOOK, None)
     waiting = {pk for (pk,) in plain.rows(_WAITING, live, now, now, list(outbox.MAY_LEAVE))}
     others = Connection.objects.filter(pk__in=waiting.difference(ids, told)).order_by("pk")
     to_send = [c for c in others.only("state", "direction") if outbox.has_work(c, now)]
-    for connection in to_send:
-        defer(connection.pk, Run.Cause.EDIT, None)
-    return len(ids) + len(told) + len(to_send)
+    causes = dict.fromkeys(ids, Run.Cause.SCHEDULE) | dict.fromkeys(told, Run.Cause.WEBHOOK)
+    causes |= dict.fromkeys((c.pk for c in to_send), Run.Cause.EDIT)
+    started = 0
+    for pk, cause in causes.items():
+        with _apart(pk):
+            defer(pk, cause, None)
+            started += 1
+    return started
+
+
+@contextmanager
+def _apart(connection: int) -> Iterator[None]:
+    """The database's trouble with one organisation, such as a row that stays locked, is not that
+    of the others (I-41). The next tick tries again."""
+    try:
+        yield
+    except (DatabaseError, ConnectorException):
+        log.exception("passed_over", connection=connection)
 
 
 _DUE = """SELECT id FROM sync_connection
@@ -163,7 +178,7 @@ def recover_dead_runs(now: datetime) -> int:
     recovered = 0
     running = Run.objects.filter(state=Run.State.RUNNING).order_by("connection").distinct()
     for pk in running.values_list("connection_id", flat=True):
-        with runs.sole(pk) as free:
+        with _apart(pk), runs.sole(pk) as free:
             if free and runs.recover(pk, now):
                 recovered += 1
                 log.warning("run_abandoned", connection=pk)
