@@ -109,8 +109,9 @@ def start_due(now: datetime) -> int:
     waiting = {pk for (pk,) in plain.rows(_WAITING, live, now, now, list(outbox.MAY_LEAVE))}
     others = Connection.objects.filter(pk__in=waiting.difference(ids, told)).order_by("pk")
     to_send = [c for c in others.only("state", "direction") if outbox.has_work(c, now)]
-    causes = dict.fromkeys(ids, Run.Cause.SCHEDULE) | dict.fromkeys(told, Run.Cause.WEBHOOK)
-    causes |= dict.fromkeys((c.pk for c in to_send), Run.Cause.EDIT)
+    causes = dict.fromkeys((c.pk for c in to_send), Run.Cause.EDIT)
+    causes |= dict.fromkeys(told, Run.Cause.WEBHOOK)
+    causes |= dict.fromkeys(ids, Run.Cause.SCHEDULE)  # it sends and reads what is named as well
     started = 0
     for pk, cause in causes.items():
         with _apart(pk):
