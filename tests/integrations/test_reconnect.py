@@ -64,7 +64,7 @@ def test_a_run_from_before_the_loss_does_not_go_on_after_it(
     run = Run.objects.create(connection=imported, started_at=timezone.now())
     reconnect(browser, world, imported, "GB")
     run.refresh_from_db()
-    assert run.state == "abandoned"
+    assert run.state == "stopped"
 
 
 def test_a_second_loss_is_told_again(browser: Client, world: World, imported: Connection) -> None:
@@ -214,7 +214,7 @@ def test_reconnecting_as_somebody_else_takes_her_consent(
     assert tokens.pk != before.pk
     assert imported.connection_id in {c.id for c in world.sandbox.identity.visible()}
     run.refresh_from_db()
-    assert run.state == "abandoned"  # it would have asked with tokens that are gone
+    assert run.state == "stopped"  # it would have asked with tokens that are gone
     assert imported.state == Connection.State.LIVE
     assert sync(imported).state == "done"
 

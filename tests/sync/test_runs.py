@@ -150,7 +150,7 @@ def test_a_run_that_slept_through_a_disconnect_and_a_new_beginning_writes_nothin
         actions.choose(by=owner, connection=imported, address="", now=xero.clock.now())
 
     wire.after = come_back
-    assert xero.sync(imported).state == Run.State.ABANDONED
+    assert xero.sync(imported).state == Run.State.STOPPED
     assert len(wire.asked) == 1
     assert not Cursor.objects.exists()
     assert done(xero.sync(imported)).kind == Run.Kind.IMPORT

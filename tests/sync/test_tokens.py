@@ -19,7 +19,7 @@ from tests.integrations.world import NOW, World, make_world
 from justpayme.accounts.models import Business, Membership, User
 from justpayme.core.errors import Problem
 from justpayme.sync import jobs, lost, runs, tokens
-from justpayme.sync.models import Connection, Run, TokenSet
+from justpayme.sync.models import Connection, TokenSet
 from justpayme.xero import oauth
 
 SOON = NOW + timedelta(minutes=29, seconds=30)
@@ -482,9 +482,8 @@ def test_a_second_loss_while_the_first_is_being_told_is_told_too(
         if how == "by a refresh":
             lost.mark([row.pk], code="consent_lost", now=NOW)
         else:
-            run = Run(connection=row, kind=Run.Kind.INCREMENT)
             problem = Problem("removed_in_xero")
-            Connection.objects.update(**runs._after_problem(run, row, problem, NOW, 0.0))
+            Connection.objects.update(**runs._after_problem(row, problem, NOW, 0.0))
         return deliver(message)
 
     with monkeypatch.context() as patched:

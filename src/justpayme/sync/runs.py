@@ -156,7 +156,7 @@ def recover(connection_id: int, now: datetime) -> bool:
 def end_stale(connection_id: int, now: datetime) -> None:
     """End the run that still says *running* although what it knows of the organisation is of
     before, and make due what comes next. Only with the connection's row locked."""
-    if plain.do(_END, Run.State.STOPPED, now, "stopped", connection_id, Run.State.RUNNING):
+    if plain.do(_STOP, Run.State.STOPPED, now, "stopped", connection_id, Run.State.RUNNING):
         plain.do(_DUE, now, 0, connection_id, Connection.State.LIVE)
 
 
@@ -165,7 +165,7 @@ def _bury(connection_id: int, now: datetime) -> bool:
     comes next is due in the same transaction: while a run works nothing is, and an organisation
     without a time would never be synced again. Where it is not due at once, the wait is one after
     a failure: nothing of it starts sooner for an edit's or a webhook's sake."""
-    if not plain.do(_END, Run.State.ABANDONED, now, "stopped", connection_id, Run.State.RUNNING):
+    if not plain.do(_STOP, Run.State.ABANDONED, now, "stopped", connection_id, Run.State.RUNNING):
         return False
     [(interval, deaths)] = plain.rows(_DEATHS, Run.State.ABANDONED, connection_id)
     due = schedule.after_death(deaths, now, interval)
@@ -173,7 +173,7 @@ def _bury(connection_id: int, now: datetime) -> bool:
     return True
 
 
-_END = """UPDATE sync_run SET state = %s, ended_at = %s, error_code = %s
+_STOP = """UPDATE sync_run SET state = %s, ended_at = %s, error_code = %s
 WHERE connection_id = %s AND state = %s"""
 _DEATHS = """SELECT interval_minutes, (SELECT count(*) FROM sync_run AS died
 WHERE died.connection_id = connection.id AND died.id > (SELECT coalesce(max(id), 0)
