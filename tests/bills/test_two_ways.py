@@ -328,6 +328,22 @@ def test_a_draft_in_xero_that_is_made_active_and_paid_here_is_approved_and_paid_
     judge(xero, two_way)
 
 
+def test_approved_on_both_sides_and_paid_in_xero_is_no_disagreement(xero, two_way, alice):
+    """Whether an open bill is paid is Xero's word."""
+    Connection.objects.filter(pk=two_way.pk).update(create_as="DRAFT")
+    entry = bill_entry(a_client(alice, "Bellweather Bakery"), number="NEW-1")
+    bill = bill_create(act=act(alice), entry=entry, approve=False, also_in_xero=two_way.pk)
+    push(xero, two_way)
+    bill_approve(act=act(alice, now=NOW), bill_id=bill.pk)
+    invoice = invoice_of(xero, bill)
+    xero.act("approve-invoice", invoice=invoice.id)
+    xero.act("record-payment", invoice=invoice.id, amount=str(invoice.total))
+    quiet(xero, two_way)
+    bill.refresh_from_db()
+    assert (bill.status, Conflict.objects.count()) == (Status.PAID, 0)
+    judge(xero, two_way)
+
+
 def test_a_payment_that_never_left_is_just_dropped(xero, two_way, alice):
     bill = open_bill(two_way)
     payment = pay(alice, bill, "40")

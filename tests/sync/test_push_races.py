@@ -357,6 +357,23 @@ def test_a_payment_without_an_answer_that_somebody_overtook_is_set_aside_not_sen
     judge(xero, two_way)
 
 
+def test_a_payment_does_not_leave_in_a_currency_that_xero_gave_its_bill_since(
+    xero: Xero, two_way: Connection
+) -> None:
+    """It was recorded in pounds; in euros nobody has received it. A person looks at it."""
+    bill = open_bill(two_way)
+    pay(bill, two_way, Decimal("10"))
+    xero.act("edit-invoice", invoice=bill.number, currency="EUR")
+    quiet(xero, two_way)
+    bill.refresh_from_db()
+    assert (bill.currency, bill.paid) == ("EUR", 0)
+    kept = Conflict.objects.get(bill=bill, state="open")
+    assert [Decimal(p["amount"]) for p in kept.ours["payments"]] == [10]
+    assert item_of(bill, Kind.PAY).state == State.SUPERSEDED
+    assert not invoice_of(xero, bill).amount_paid
+    judge(xero, two_way)
+
+
 def void(xero: Xero, bill: Bill) -> None:
     xero.act("void-invoice", invoice=bill.number)
 

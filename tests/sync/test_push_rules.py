@@ -72,6 +72,18 @@ def test_of_one_bill_the_edit_leaves_before_the_payment_and_the_payment_before_t
     judge(xero, two_way)
 
 
+def test_what_is_tried_again_waits_for_what_is_under_way(two_way: Connection) -> None:
+    """I-23: a refused change may be the older one of two."""
+    bill = open_bill(two_way)
+    edit(bill, reference="refused, and tried again")
+    pay(bill, two_way, Decimal("10"))
+    older, younger = OutboxItem.objects.filter(bill=bill).order_by("id")
+    assert outbox.due(two_way, NOW) == [older]
+    for state in (State.SENDING, State.UNSURE):
+        OutboxItem.objects.filter(pk=younger.pk).update(state=state)
+        assert outbox.due(two_way, NOW) == []
+
+
 def test_an_edit_after_a_payment_was_taken_back_leaves_after_it_although_an_older_one_waits(
     xero: Xero, two_way: Connection
 ) -> None:

@@ -379,7 +379,10 @@ def _decide(
     )
     landed = intentions.landed(items, remote)
     done = {item.pk for item, _ in landed}
-    pending = outbox.pending([item for item in items if item.pk not in done])
+    left = [item for item in items if item.pk not in done]
+    if intentions.turned(before, decision.bill):
+        left = [item for item in left if not intentions.is_held(item)]
+    pending = outbox.pending(left)
     after = over(waiting(decision.bill, remote), pending)
     lost = intentions.aside(items, landed, before, after)
     client_id = row.client_id if row is not None else None

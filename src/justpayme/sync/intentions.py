@@ -69,19 +69,27 @@ def aside(
     items: Sequence[OutboxItem], arrivals: Landed, before: BillFields, after: BillFields
 ) -> tuple[PaidFields, ...]:
     """Payments recorded here that the bill does not show any more, since Xero would not take
-    them: the invoice is void, or somebody else has paid it. One that may be in Xero already is
-    none of them, nor one that waits for a draft to be approved."""
+    them: the invoice is void, or somebody else has paid it; or since Xero has given it another
+    currency than they were recorded in. One that may be in Xero already is none of them, nor one
+    that waits for a draft to be approved."""
     landed_now = {item.pk for item, _ in arrivals}
     paid = [i for i in items if i.kind == Kind.PAY and i.pk not in landed_now]
-    flying = {
-        outbox.paid_of(i).reference
-        for i in paid
-        if i.state in IN_FLIGHT or after.status is Status.DRAFT
-    }
+    waits = after.status is Status.DRAFT and not turned(before, after)
+    flying = {outbox.paid_of(i).reference for i in paid if waits or not is_held(i)}
     lost = [p for p in conflicts.unsent(before, after) if p.reference not in flying]
     known = {p.reference for p in (*lost, *after.payments)} | flying
     waiting = (outbox.paid_of(i) for i in paid)
     return (*lost, *(p for p in waiting if p.reference not in known))
+
+
+def turned(before: BillFields, after: BillFields) -> bool:
+    """Did Xero give the bill another currency? Amounts are in the one that they were typed in."""
+    return before.currency != after.currency
+
+
+def is_held(item: OutboxItem) -> bool:
+    """Is this a payment that has not left, so that Xero can't have it?"""
+    return item.kind == Kind.PAY and item.state not in IN_FLIGHT
 
 
 def landed(items: Sequence[OutboxItem], remote: BillFields) -> Landed:

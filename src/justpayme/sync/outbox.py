@@ -311,15 +311,19 @@ def due(connection: Connection, now: datetime) -> list[OutboxItem]:
         connection=connection,
         state__in=MAY_LEAVE,
     )
-    taken: set[object] = set()
+    seen = list(items.only(*_TO_SEE).order_by("id"))
+    taken = {_about(item) for item in seen if item.state in IN_FLIGHT}
     found = []
-    for item in items.only(*_TO_SEE).order_by("id"):
-        about = item.bill_id or ("client", item.client_id)
+    for item in seen:
         rested = item.not_before is None or item.not_before <= now
-        if item.state == State.WAITING and rested and about not in taken:
+        if item.state == State.WAITING and rested and _about(item) not in taken:
             found.append(item)
-        taken.add(about)
+        taken.add(_about(item))
     return found
+
+
+def _about(item: OutboxItem) -> object:
+    return item.bill_id or ("client", item.client_id)
 
 
 _TO_SEE = ("kind", "state", "bill_id", "client_id", "not_before", "remote_id", "detail")
