@@ -91,8 +91,8 @@ def merge(
     conflicts: list[Conflict] = []
     differing = [unit for unit in UNITS if not _same(local, remote, unit)]  # not rows 1 and 4
     for unit in differing:
-        if _same(ours, remote, unit) or (unit == "status" and _are_open(ours, remote)):
-            continue  # row 13; and whether an open bill is paid is Xero's word
+        if _same(ours, remote, unit):
+            continue  # row 13
         ours_changed = unit not in OWNED_BY_XERO and not _same(ours, agreed, unit)
         if ours_changed and ours_may_stand and _same(remote, agreed, unit):
             outgoing.append(unit)  # row 3
@@ -101,10 +101,6 @@ def merge(
     bill = remote.take(ours, _names(outgoing))
     taken = tuple(unit for unit in differing if unit not in outgoing)
     return Merge(bill, remote, tuple(outgoing), tuple(conflicts), taken)
-
-
-def _are_open(*versions: BillFields) -> bool:
-    return all(version.status in (Status.ACTIVE, Status.PAID) for version in versions)
 
 
 def _recognised(

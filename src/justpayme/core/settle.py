@@ -98,6 +98,14 @@ def under(local: BillFields, base: BillFields) -> BillFields:
     return replace(bare, status=base.status if base.status in _OPEN else Status.ACTIVE)
 
 
+def beside(ours: BillFields, remote: BillFields) -> BillFields:
+    """Ours as it is merged with Xero's version: whether what is open on both sides is paid is
+    Xero's word, and nobody's edit."""
+    if ours.status in _OPEN and remote.status in _OPEN:
+        return replace(ours, status=remote.status)
+    return ours
+
+
 def waiting(bill: BillFields, remote: BillFields) -> BillFields:
     """A merged bill as it will be once its own changes have reached Xero: a changed total
     changes what is owed, and a void bill owes nothing. `remote` is what Xero says now."""

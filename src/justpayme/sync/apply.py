@@ -23,7 +23,7 @@ from justpayme.core.bill import UNITS, BillFields, PaidFields, Status
 from justpayme.core.errors import Problem
 from justpayme.core.merge import Merge, changes, merge
 from justpayme.core.schedule import voids_are_unusual
-from justpayme.core.settle import over, under, waiting
+from justpayme.core.settle import beside, over, under, waiting
 from justpayme.sync import arrivals, bulk, clients, conflicts, intentions, outbox, plain
 from justpayme.sync.bulk import HistoryRow, LinkRow
 from justpayme.sync.models import OPEN, Connection, Cursor, Link, OutboxItem, Record, Run
@@ -369,7 +369,7 @@ def _decide(
     sent, units, confirmed = intentions.last_sent(items)
     decision = merge(
         base,
-        under(ours, base),
+        beside(under(ours, base), remote),
         remote,
         read_only=connection.direction == Connection.Direction.ONE,
         sent=sent,

@@ -14,7 +14,7 @@ from justpayme.core.bill import BillFields, PaidFields, to_plain
 from justpayme.core.errors import CATALOGUE, Entry, Problem
 from justpayme.core.explain import Ahead, Told, Versions, Way, ahead, explain, key_dies
 from justpayme.core.outbox import Sent, without_marker
-from justpayme.core.settle import under
+from justpayme.core.settle import beside, under
 from justpayme.sync import bulk, calls, clients, conflicts, intentions, outbox
 from justpayme.sync.models import OPEN, Conflict, Connection, Link, OutboxItem
 from justpayme.xero import wire
@@ -101,7 +101,8 @@ def _told(
     bill: Bill, link: Link, remote: BillFields, items: Sequence[OutboxItem]
 ) -> tuple[Told, ...]:
     base = bulk.base_of(link.base)
-    ours = under(bill.fields(contact_id=clients.contact_id_of(bill.client)), base)
+    bare = under(bill.fields(contact_id=clients.contact_id_of(bill.client)), base)
+    ours = beside(bare, remote)
     sent, units, confirmed = intentions.last_sent(items)
     read_only = not link.connection.is_two_way
     aside = conflicts.aside(link.connection, bill.pk)
