@@ -55,10 +55,11 @@ def client_of(connection: Connection, clock: Clock) -> Iterator[XeroClient]:
 
 
 def still_given(connection: Connection, clock: Clock) -> bool:
-    """Does Xero still list this organisation among those that we may read?"""
-    if connection.tokens is None:
+    """Does Xero still list this organisation among those that we may read? Raises Problem, also
+    consent_lost where a disconnect has wiped the tokens meanwhile."""
+    if connection.tokens_id is None:
         return False
-    access = tokens.access_token(connection.tokens, clock.now())
+    access = tokens.source(connection.tokens_id, clock.now)(False)
     with tokens.open_client() as http:
         tenants = oauth.connections(http, tokens.app(), access_token=access)
     return any(str(tenant.tenant_id) == str(connection.tenant_id) for tenant in tenants)

@@ -61,19 +61,19 @@ def at_xero(connection: Connection, now: datetime) -> Problem | None:
     consent is gone already, or after a day, we forget our side and are done. Nothing is done if
     a person came back meanwhile: what would be ended is her new consent.
     """
-    if not _ending(connection).exists():
+    row = _ending(connection).select_related("tokens").first()  # as it is by now
+    if row is None:
         return None
-    if running(connection) is not None:
-        return _later(connection, now, Problem("stopped", "a run is still ending"))
-    token_set = connection.tokens
+    if running(row) is not None:
+        return _later(row, now, Problem("stopped", "a run is still ending"))
     try:
-        if token_set is not None:
-            _tell_xero(connection, token_set, now)
+        if row.tokens is not None:
+            _tell_xero(row, row.tokens, now)
     except Problem as problem:
         tired = now - (connection.disconnected_at or now) > PATIENCE
         if problem.code not in ("consent_lost", "permission_missing") and not tired:
-            return _later(connection, now, problem)
-    _forget(connection)
+            return _later(row, now, problem)
+    _forget(row)
     return None
 
 
