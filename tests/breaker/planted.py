@@ -623,7 +623,7 @@ SENDING = (
     Planted(
         "out of turn",
         "justpayme.sync.outbox:due",
-        "rested and about not in taken:",
+        "rested and _about(item) not in taken:",
         "rested:",
         "A second change of a bill leaves while the first is under way.",
         "A payment overtakes the edit that made room for it, and is refused.",

@@ -118,7 +118,8 @@ def test_a_line_of_another_bill_cannot_be_taken_over(world: World) -> None:
     assert foreign is not None
     lines = [{"id": foreign.pk, "description": "mine", "unit_amount": "1"}]
     path = f"/bills/{world.own.ids['bill']}"
-    assert world.callers["alice"].send("PATCH", path, {"lines": lines}).status_code == 200
+    answer = world.callers["alice"].send("PATCH", path, {"lines": lines})
+    assert "lines.0.id" in error_of(answer, 422)["fields"]
     after = Line.objects.get(pk=foreign.pk)
     assert (after.bill_id, after.description) == (foreign.bill_id, foreign.description)
     assert not Line.objects.filter(description="mine", item_code=foreign.item_code).exists()
