@@ -27,7 +27,7 @@ from justpayme.accounts.models import Business, Membership, User
 from justpayme.bills.models import Bill, Payment
 from justpayme.core.bill import Status
 from justpayme.integrations import actions, direction
-from justpayme.sync import jobs, outbox
+from justpayme.sync import jobs, outbox, revert
 from justpayme.sync.models import ClientLink, Conflict, Connection, Link, OutboxItem, Run
 from justpayme.xero import outgoing
 from justpayme.xero.answer import Answer
@@ -376,6 +376,26 @@ def test_a_payment_does_not_leave_in_a_currency_that_xero_gave_its_bill_since(
 
 def void(xero: Xero, bill: Bill) -> None:
     xero.act("void-invoice", invoice=bill.number)
+
+
+def test_an_approval_that_is_discarded_while_it_leaves_has_reached_xero_all_the_same(
+    xero: Xero, two_way: Connection, wire: Wire
+) -> None:
+    """I-14: Xero takes no approval back, so nothing is left that could be sent."""
+    Connection.objects.filter(pk=two_way.pk).update(create_as="DRAFT")
+    bill = bill_of(two_way, number="NEW-1", client="Bellweather Bakery")
+    Bill.objects.filter(pk=bill.pk).update(status=Status.DRAFT)
+    outbox.enqueue_create(bill, two_way, None, NOW)
+    quiet(xero, two_way)
+    edit(Bill.objects.get(pk=bill.pk), status=Status.ACTIVE)
+    link = Link.objects.get(bill=bill)
+    once(wire, lambda: revert.to_base(link, None, xero.clock.now(), keep=False))
+    push(xero, two_way)
+    quiet(xero, two_way)
+    bill.refresh_from_db()
+    assert (bill.status, invoice_of(xero, bill).status) == (Status.ACTIVE, "AUTHORISED")
+    assert not OutboxItem.objects.filter(state=State.REFUSED).exists()
+    judge(xero, two_way)
 
 
 def test_the_same_money_recorded_on_both_sides_is_two_payments_until_a_person_says(

@@ -24,6 +24,8 @@ from justpayme.core.bill import UNITS, ZERO, BillFields, MoneyKind, PaidFields, 
 _OPEN = frozenset({Status.ACTIVE, Status.PAID})
 """Only these can have payments; between them the amount owed decides."""
 
+_NOT_ENDED = _OPEN | {Status.DRAFT}
+
 
 @dataclass(frozen=True, slots=True)
 class Pending:
@@ -99,9 +101,9 @@ def under(local: BillFields, base: BillFields) -> BillFields:
 
 
 def beside(ours: BillFields, remote: BillFields) -> BillFields:
-    """Ours as it is merged with Xero's version: whether what is open on both sides is paid is
-    Xero's word, and nobody's edit."""
-    if ours.status in _OPEN and remote.status in _OPEN:
+    """Ours as it is merged with Xero's version. Whether what is open on both sides is paid is
+    Xero's word, and nobody's edit; nor can an approval be taken back that Xero has by now."""
+    if ours.status in _NOT_ENDED and remote.status in _OPEN:
         return replace(ours, status=remote.status)
     return ours
 
