@@ -122,6 +122,13 @@ class Stage:
         for lock in list(actor.locks):
             self._take_back(lock)
 
+    def lose_locks(self, actor: Actor) -> None:
+        """It lives and may have a call under way, but holds nobody off any more."""
+        self.drop_locks(actor)
+        for call in self._world.calls[actor.began :]:
+            if call.by == actor.connection and call.answered is None:
+                call.alone = False
+
     def start(self, actor: Actor, what: Callable[[], object], connection: int | None) -> None:
         """Give an idle actor something to do."""
         actor.connection, actor.began = connection, len(self._world.calls)

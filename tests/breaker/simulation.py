@@ -432,7 +432,7 @@ class Telling:
         actor = self.choices.pick(busy)
         actor.wake = self.world.frozen.now() + timedelta(seconds=150)
         if self.choices.below(2):
-            self.stage.drop_locks(actor)
+            self.stage.lose_locks(actor)
         return f"{actor.name} is paused"
 
     def kill(self) -> str:
