@@ -45,6 +45,7 @@ CHECKERS = (
     checkers.one_refresh,
     checkers.one_run,
     checkers.nothing_lost,
+    checkers.untouched,
 )
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import httpx2
 from django.apps import apps
 from django.db import connection as database
+from msgspec.structs import replace
 from tests.breaker.world import Call, Typed, World
 
 from justpayme.bills import queries
@@ -454,6 +455,39 @@ def _as_told(line: Line) -> tuple[Any, ...]:
     return line.description, to_plain(line.quantity), to_plain(line.unit_amount)
 
 
+def untouched(world: World, connections: Connections) -> Iterator[Finding]:
+    """I-21: what nobody in a story changes is in Xero as it was first: an invoice's lines are
+    those that it had, with all that no edit was about, and so are its contact's details."""
+    for versions in world.versions.values():
+        first, last = versions[0], versions[-1]
+        if _pick(first, LEFT_ALONE) != _pick(last, LEFT_ALONE):
+            yield Finding("I-21", f"{first.number}: {_pick(first, LEFT_ALONE)} changed")
+        now = {line.id: line for line in last.lines}
+        for line in first.lines:
+            if line.id not in now:
+                yield Finding("I-21", f"{first.number}: {line} is gone")
+            elif _pick(line, OF_A_LINE) != _pick(now[line.id], OF_A_LINE):
+                yield Finding("I-21", f"{first.number}: {line} became {now[line.id]}")
+    for ledger in world.app.store.ledgers.values():
+        for contact in ledger.contacts.rows.values():
+            first = world.contacts[contact.id]
+            if replace(first, **_pick(contact, OF_A_CONTACT)) != contact:
+                yield Finding("I-21", f"{first} became {contact}")
+
+
+LEFT_ALONE = ("type", "number", "date", "currency", "rate", "line_amount_types", "theme_id", "sent")
+OF_A_LINE = (
+    *("quantity", "account_code", "tax_type", "discount_rate", "discount_amount"),
+    *("item_code", "tracking"),
+)
+OF_A_CONTACT = ("name", "updated", "status", "merged_to")
+"""What people in Xero do change."""
+
+
+def _pick(record: Any, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in names}
+
+
 def nothing_unpaid(world: World, connections: Connections) -> Iterator[Finding]:
     """I-14, I-27: money that a person recorded is in Xero, or visibly open, taken back or kept."""
     for received in world.received:
@@ -531,6 +565,7 @@ ALWAYS: tuple[Checker, ...] = (
     lost_for_a_reason,
     histories,
     nothing_lost,
+    untouched,
     nothing_unpaid,
     secret,
     apart,

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.breaker.choices import Choices
-from tests.breaker.world import Received, Typed, World
+from tests.breaker.world import Form, Received, Typed, World
 
 from justpayme.accounts.models import Membership
 from justpayme.bills import actions
@@ -107,9 +107,7 @@ def edit(here: Here) -> str:
     if bill is None:
         return ""
     entry = actions.entry_of(bill)
-    name = here.choices.pick(
-        ("reference", "due_on", "lines", "expected_on", "url", "price", "more")
-    )
+    name = here.choices.pick(WRITTEN)
     new = _edited(here, entry, name)
     changed = "lines" if name in ("price", "more") else name
     if new == entry:
@@ -117,6 +115,41 @@ def edit(here: Here) -> str:
     actions.bill_edit(act=here.act, bill_id=bill.pk, entry=new)
     here.remember(bill, changed)
     return f"edits {changed} of bill {bill.pk}"
+
+
+WRITTEN = ("reference", "due_on", "lines", "expected_on", "url", "price", "more")
+
+
+def open_form(here: Here) -> str:
+    """Read a bill, to write it back later: on a page, or as a program does."""
+    bill = here.bill()
+    if bill is None:
+        return ""
+    seen = bill.updated_at if here.choices.below(2) else None
+    form = Form(here.member.pk, bill.pk, actions.entry_of(bill), seen)
+    here.world.forms.append(form)
+    return f"opens bill {bill.pk}"
+
+
+def save_form(here: Here) -> str:
+    """Write a bill back with a change, whatever became of it meanwhile."""
+    mine = [form for form in here.world.forms if form.member == here.member.pk]
+    if not mine:
+        return ""
+    form = here.choices.pick(mine)
+    here.world.forms.remove(form)
+    entry = _edited(here, form.entry, here.choices.pick(WRITTEN))
+    before = _newest(form.bill)
+    actions.bill_edit(act=here.act, bill_id=form.bill, entry=entry, seen=form.seen)
+    if _newest(form.bill) != before:
+        here.remember(Bill.objects.get(pk=form.bill))
+    return f"saves bill {form.bill}"
+
+
+def _newest(bill: int) -> int | None:
+    """The last thing that a person did to it."""
+    entries = HistoryEntry.objects.filter(bill=bill, source="person")
+    return entries.order_by("-id").values_list("id", flat=True).first()
 
 
 def _edited(here: Here, entry: BillEntry, name: str) -> BillEntry:
@@ -304,6 +337,8 @@ WANTED = (PlanKind.UPDATE, PlanKind.CREATE)
 
 AT_HOME: tuple[tuple[Hand, int], ...] = (
     (edit, 10),
+    (open_form, 3),
+    (save_form, 3),
     (pay, 6),
     (create, 3),
     (approve, 3),

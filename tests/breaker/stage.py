@@ -63,7 +63,9 @@ def books(sales: int = 0) -> World:
 
 
 _SHELVES = ("connections", "codes", "refresh_tokens", "settings", "answers")
-_NOTES = ("calls", "marks", "typed", "received", "taken_back", "secrets", "versions")
+_NOTES = (
+    *("calls", "marks", "typed", "received", "taken_back", "secrets", "versions", "contacts"),
+)
 _INDEXES = ("notes_of", "numbers", "invoices_of", "payments_of", "credits_of")
 
 

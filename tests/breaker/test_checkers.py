@@ -91,6 +91,30 @@ def lost_edit(world: World, connection: Connection) -> None:
             world.typed.append(Typed(bill.pk, "reference", "gone", entry.pk))
 
 
+def line_made_anew(world: World, connection: Connection) -> None:
+    invoice = world.sales()[0]
+    line, *others = invoice.lines
+    new = replace(line, id="0" * 8 + line.id[8:])
+    world.app.store.save(world.tenant(), replace(invoice, lines=[new, *others]))
+
+
+def discount_gone(world: World, connection: Connection) -> None:
+    invoice = world.sales()[0]
+    line, *others = invoice.lines
+    new = replace(line, discount_amount=Decimal(1))
+    world.app.store.save(world.tenant(), replace(invoice, lines=[new, *others]))
+
+
+def other_terms(world: World, connection: Connection) -> None:
+    invoice = world.sales()[0]
+    world.app.store.save(world.tenant(), replace(invoice, sent=not invoice.sent))
+
+
+def other_address(world: World, connection: Connection) -> None:
+    contact = next(iter(world.ledger().contacts.rows.values()))
+    world.app.store.save(world.tenant(), replace(contact, city="Elsewhere"))
+
+
 def untold_change(world: World, connection: Connection) -> None:
     entry = HistoryEntry.objects.exclude(changes=[]).exclude(action="sent").latest("id")
     Bill.objects.filter(pk=entry.bill_id).update(reference="nobody told")
@@ -190,6 +214,10 @@ PLANTED: dict[Plant, str] = {
     taken_and_never_sent: "I-14",
     wrong_sum: "I-16",
     key_used_twice: "I-18",
+    line_made_anew: "I-21",
+    discount_gone: "I-21",
+    other_terms: "I-21",
+    other_address: "I-21",
     key_used_late: "I-19",
     lost_edit: "I-27",
     unexplained_money: "I-27",

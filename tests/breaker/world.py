@@ -22,6 +22,7 @@ from tests.fixtures.xero import NOW, TestClock, Xero, go_two_way
 
 from justpayme.accounts.models import Business, Membership, User
 from justpayme.core import schedule
+from justpayme.core.entry import BillEntry
 from justpayme.sync import outbox, runs
 from justpayme.sync.models import IN_FLIGHT, Connection, OutboxItem, Run
 from justpayme.sync.under_way import WATCH
@@ -29,7 +30,7 @@ from justpayme.xero import oauth
 from xero_sandbox import Store, act
 from xero_sandbox.given import BadInput
 from xero_sandbox.late import Late
-from xero_sandbox.model import Invoice, Organisation
+from xero_sandbox.model import Contact, Invoice, Organisation
 from xero_sandbox.rules import Refused
 from xero_sandbox.seed import Books, nz_organisation, uk_organisation
 from xero_sandbox.store import Ledger
@@ -151,6 +152,17 @@ def _seconds(wait: str, now: datetime) -> float | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A bill as somebody read it who will write it back later. `seen`: its moment, so that a
+    change meanwhile is a clash; None for a program that does not ask."""
+
+    member: int
+    bill: int
+    entry: BillEntry
+    seen: datetime | None
+
+
 @dataclass(frozen=True)
 class Kept:
     """A moment of Xero's books."""
@@ -206,9 +218,12 @@ class World(Xero):
         self.secrets: set[str] = set()
         self.working_for: Callable[[], int | None] = lambda: None
         self.versions: dict[str, list[Invoice]] = defaultdict(list)
+        self.contacts: dict[str, Contact] = {}
+        self.forms: list[Form] = []
         for ledger in store.ledgers.values():
             for invoice in ledger.invoices.rows.values():
                 self.versions[invoice.id].append(invoice)
+            self.contacts |= ledger.contacts.rows
         self.app.store.on_saved.append(self._saved)
         self.app.identity.token = self._given_out(self.app.identity.token)
 
@@ -219,6 +234,8 @@ class World(Xero):
             if isinstance(new, Invoice):
                 self.versions[new.id].append(new)
                 self.silent |= isinstance(old, Invoice) and old.updated == new.updated
+            elif isinstance(new, Contact):
+                self.contacts.setdefault(new.id, new)
 
     def note_call(self, request: httpx2.Request) -> Call:
         """Write a call down as it leaves."""
@@ -277,12 +294,16 @@ class World(Xero):
         store, app = self.app.store, self.app
         store.ledgers.clear()
         self.versions.clear()
+        self.contacts.clear()
+        self.forms.clear()
         for tenant, (organisation, records) in kept.books.items():
             store.ledgers[tenant] = Ledger(organisation)
             store.ledgers[tenant].load(records)
             for record in records:
                 if isinstance(record, Invoice):
                     self.versions[record.id].append(record)
+                elif isinstance(record, Contact):
+                    self.contacts[record.id] = record
         for name, shelf in kept.shelves.items():
             getattr(store, name).clear()
             getattr(store, name).update(shelf)
