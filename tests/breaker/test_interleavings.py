@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.timeout(7200),
 ]
 
-TWICE, MANY = 120, 5
+TWICE, MANY = 90, 5
 """Of each pair at most so many schedules with two switches are played every time that stand for
 so many others."""
 OTHERS = 10

@@ -155,7 +155,7 @@ def test_no_call_breaks_and_a_refused_one_stores_nothing(
         {}, optional={name: valid(schemas[name]) | HOSTILE_TEXT for name in names}
     )
 
-    @settings(SHARED, max_examples=(40 if body is not None else 12) // (1 if FULL else 2))
+    @settings(SHARED, max_examples=(40 if body is not None else 12) // (1 if FULL else 4))
     @given(
         sent=st.just("") if body is None else body,
         query=queries,
