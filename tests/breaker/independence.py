@@ -14,6 +14,7 @@ it stands for every schedule that is alike.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -260,8 +261,9 @@ def spans(played: Played, actor: int) -> Spans:
 
 
 def order(a: Spans, b: Spans) -> Order:
-    """How the two lists lie to one another."""
-    return [(sum(e <= start for _, e in b), sum(s < end for s, _ in b)) for start, end in a]
+    """How the two lists lie to one another. The steps of one come one after the other."""
+    starts, ends = [start for start, _ in b], [end for _, end in b]
+    return [(bisect_right(ends, start), bisect_left(starts, end)) for start, end in a]
 
 
 # --- what a play says of others ----------------------------------------------------------------
@@ -326,6 +328,15 @@ class Story:
         a, b = touches(seen.played, 0), touches(seen.played, 1)
         self.conflicts = [sum(conflict(x, y) << n for n, y in enumerate(b)) for x in a]
         self.told: dict[Hashable, Seen] = {}
+        self.switched: dict[tuple[Seen, int], Hashable] = {}
+
+    def like_if(self, once: Seen, number: int) -> Hashable:
+        """What it is like to switch once more, before this step; None as in `order_if`."""
+        if (once, number) not in self.switched:
+            done, going = once.done_before(number), 1 - once.played.steps[number].actor
+            order = self.order_if(once, done, going)
+            self.switched[once, number] = order and self.like(order)
+        return self.switched[once, number]
 
     def like(self, order: Order) -> Hashable:
         """The same for two orders in which all that conflict come in the same order."""
@@ -437,7 +448,6 @@ class Stories:
         """What it is like in each story that it may be."""
         if not once.is_clear:
             return
-        done, going = once.done_before(number), 1 - once.played.steps[number].actor
         for story in self.known.values():
-            if (order := story.order_if(once, done, going)) is not None:
-                yield story, story.like(order)
+            if (like := story.like_if(once, number)) is not None:
+                yield story, like
