@@ -411,11 +411,22 @@ def _fate(
         changed = {c["field"]: c for c in entry.changes}
         if entry.pk <= value.entry or entry.action == HistoryEntry.SENT:
             continue
-        if value.field not in changed:
+        if value.field not in changed or _says_still(value, changed[value.field]["new"]):
             continue
         if entry.source != HistoryEntry.Source.PERSON and not _kept(value, entry, versions):
             yield Finding("I-27", f"bill {value.bill}: {value.field} {value.value!r} was lost")
         return
+
+
+def _says_still(value: Typed, new: Any) -> bool:
+    """Do these lines say what was typed, with no more than Xero's own of them?"""
+    return value.field == "lines" and _lines_say(value.value) == _lines_say(new)
+
+
+def _lines_say(lines: Any) -> list[tuple[Any, ...]]:
+    numbers = ((line["quantity"], line["unit_amount"]) for line in lines)
+    exact = [tuple(n and Decimal(n) for n in pair) for pair in numbers]
+    return [(line["description"], *pair) for line, pair in zip(lines, exact, strict=True)]
 
 
 def _kept(value: Typed, entry: HistoryEntry, versions: Sequence[Invoice]) -> bool:
