@@ -63,9 +63,7 @@ def books(sales: int = 0) -> World:
 
 
 _SHELVES = ("connections", "codes", "refresh_tokens", "settings", "answers")
-_NOTES = (
-    *("calls", "marks", "typed", "received", "taken_back", "secrets", "versions", "contacts"),
-)
+_NOTES = ("calls", "marks", "typed", "received", "taken_back", "secrets", "versions", "contacts")
 _INDEXES = ("notes_of", "numbers", "invoices_of", "payments_of", "credits_of")
 
 

@@ -91,6 +91,23 @@ def lost_edit(world: World, connection: Connection) -> None:
             world.typed.append(Typed(bill.pk, "reference", "gone", entry.pk))
 
 
+def lost_line(world: World, connection: Connection) -> None:
+    bill = some_bill(connection)
+    line = {"description": "Work", "quantity": "1", "unit_amount": "5"}
+    both, one = [line, line | {"description": "More"}], [line | {"remote_id": "an id"}]
+    for source, action, new in (("person", "edited", both), ("xero", "changed", one)):
+        entry = HistoryEntry.objects.create(
+            business=bill.business,
+            bill=bill,
+            at=world.clock.now(),
+            source=source,
+            action=action,
+            changes=[{"field": "lines", "old": [], "new": new}],
+        )
+        if source == "person":
+            world.typed.append(Typed(bill.pk, "lines", both, entry.pk))
+
+
 def line_made_anew(world: World, connection: Connection) -> None:
     invoice = world.sales()[0]
     line, *others = invoice.lines
@@ -220,6 +237,7 @@ PLANTED: dict[Plant, str] = {
     other_address: "I-21",
     key_used_late: "I-19",
     lost_edit: "I-27",
+    lost_line: "I-27",
     unexplained_money: "I-27",
     untold_change: "I-31",
     two_refreshes: "I-33",

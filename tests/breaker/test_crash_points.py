@@ -31,6 +31,7 @@ FIRST_STEPS = 12
 EVERY = 389
 """Of so many pairs of deaths the everyday run takes one."""
 FIFTH = 5
+"""Of so many states one: everywhere when the database hangs up, of the large in full pairs."""
 LARGE = {"batch of 50": 20}
 """Scenarios so large that the everyday run takes so much less of them."""
 
