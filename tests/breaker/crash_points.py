@@ -13,21 +13,25 @@ which are our commits, among them), a call about to leave, an answer that has ju
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from unittest import mock
 
-from django.db import OperationalError
+from django.db import OperationalError, transaction
 from django.db import connection as database
+from procrastinate.exceptions import ConnectorException
 from tests.breaker.checkers import judge
 from tests.breaker.likeness import likeness
 from tests.breaker.people import note_typed
 from tests.breaker.scenarios import Scenario
-from tests.breaker.stage import Points, Stage, stage_of
+from tests.breaker.stage import Points, Refusal, Stage, stage_of
 from tests.sync.hands import Crash
 
 from justpayme.accounts.models import Membership
 from justpayme.sync.models import Connection, Run
 
 Back = Callable[[], None]
+REFUSED = "OperationalError"
+"""What a run says in the end of which a statement was refused."""
 
 
 def arranged(alice: Membership, scenario: Scenario) -> Iterator[tuple[Stage, Back]]:
@@ -41,7 +45,8 @@ def arranged(alice: Membership, scenario: Scenario) -> Iterator[tuple[Stage, Bac
 def through(stage: Stage, points: Points, work: Callable[[], None]) -> bool:
     """Work, and die where the points say; whether that came about."""
     stage.line.before, stage.line.after = points.send, points.answer
-    with suppress(Crash, OperationalError), database.execute_wrapper(points.statement):
+    trouble = Crash, OperationalError, ConnectorException, transaction.TransactionManagementError
+    with suppress(*trouble), database.execute_wrapper(points.statement):
         work()
     stage.line.silence()
     return points.dead
@@ -51,7 +56,8 @@ def settles(stage: Stage, scenario: Scenario) -> None:
     """The person looks what became of her form, and the tick works: all is as it must be."""
     scenario.press(stage)
     stage.recover()
-    assert not Run.objects.filter(error_code="internal").exists(), "an error nobody had thought of"
+    broken = Run.objects.filter(error_code="internal").exclude(error_text__contains=REFUSED)
+    assert not broken.exists(), "an error nobody had thought of"
     note_typed(stage.xero)
     found = judge(stage.xero, list(Connection.objects.all()))
     assert not found, [str(finding) for finding in found]
@@ -147,6 +153,25 @@ def loses_database(stage: Stage, back: Back, scenario: Scenario, at: int) -> Non
     stage.notice()
     stage.xero.clock.advance(1)
     _settles(stage, scenario, f"hung up at {at}")
+
+
+def is_refused(stage: Stage, back: Back, scenario: Scenario, at: int) -> None:
+    """The database refuses the statement at this point; the process goes on."""
+    back()
+    points = Refusal(at)
+    marks = transaction.mark_for_rollback_on_error
+
+    def marked(using: str | None = None) -> AbstractContextManager[None]:
+        """The transaction around a whole test is nobody's that would be broken."""
+        return marks(using) if points.within else nullcontext()
+
+    with mock.patch.object(transaction, "mark_for_rollback_on_error", marked):
+        through(stage, points, lambda: scenario.attack(stage))
+    assert points.refused
+    database.needs_rollback = False
+    stage.notice()
+    stage.xero.clock.advance(1)
+    _settles(stage, scenario, f"{points.error} at {at} ({points.seen[-1][:200]})")
 
 
 def _settles(stage: Stage, scenario: Scenario, where: str) -> None:

@@ -181,14 +181,17 @@ class Points:
 
     def step(self, what: str) -> None:
         """One more step is about to be taken."""
-        if not self.dead:
-            self.seen.append(what)
-            self.states.append(self.state)
-            self.dead = len(self.seen) == self.at
+        self._note(what)
         if self.dead and not self.hangs_up:
             raise Crash
         if self.dead and not what.startswith(WIRE):
             raise OperationalError("terminating connection due to administrator command")
+
+    def _note(self, what: str) -> None:
+        if not self.dead:
+            self.seen.append(what)
+            self.states.append(self.state)
+            self.dead = len(self.seen) == self.at
 
     def one_of_each(self) -> list[int]:
         """The last point in each state: the number of what would have ended it."""
@@ -231,6 +234,56 @@ class Points:
             self._dirty = True
         if self._dirty and not self._depth:
             self.state, self._dirty = self.state + 1, False
+
+    @property
+    def within(self) -> bool:
+        """Is a transaction of ours open?"""
+        return self._depth > 0
+
+
+class Refusal(Points):
+    """The database refuses its `at`-th statement, with an error of its own, and goes on (F13).
+
+    A refused commit has taken its transaction back; any other statement in a transaction leaves
+    it broken until that is taken back.
+    """
+
+    def __init__(self, at: int = 0) -> None:
+        super().__init__(at)
+        self.refused = False
+
+    @property
+    def error(self) -> str:
+        """PostgreSQL's code: the disk is full, a lock was not given, deadlock, it took too long."""
+        return ("53100", "55P03", "40P01", "57014")[self.at % 4]
+
+    def step(self, what: str) -> None:
+        """One more step is about to be taken."""
+        self._note(what)
+
+    def statement(self, execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+        """For `execute_wrapper`."""
+
+        def refusing(sql: Any, params: Any, many: bool, context: Any) -> Any:
+            if self.dead and not self.refused:
+                self.refused = True
+                self._refuse(execute, str(sql), many, context)
+            return execute(sql, params, many, context)
+
+        return super().statement(refusing, sql, params, many, context)
+
+    def _refuse(self, execute: Any, text: str, many: bool, context: Any) -> None:
+        plain = ([()], True, context) if many else (None, False, context)
+        error = f"DO $$ BEGIN RAISE 'refused' USING ERRCODE = '{self.error}'; END $$"
+        if text.startswith("RELEASE"):
+            execute(text.replace("RELEASE", "ROLLBACK TO"), *plain)
+        elif self.within or context["connection"] is not databases["default"]:
+            execute(error, *plain)
+        execute("SAVEPOINT refused", *plain)
+        try:
+            execute(error, *plain)
+        finally:
+            execute("ROLLBACK TO SAVEPOINT refused", *plain)
 
 
 # --- what a process holds and is given -----------------------------------------------------------

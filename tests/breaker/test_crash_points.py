@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from unittest import mock
 
 import pytest
+from django.db import DatabaseError, transaction
 from tests.breaker import crash_points
 from tests.breaker.scenarios import SCENARIOS
 from tests.breaker.stage import WIRE, Points
@@ -14,7 +15,7 @@ from tests.extent import FULL
 from tests.fixtures.layers import Cases
 
 from justpayme.accounts.models import Membership, User
-from justpayme.sync import apply, jobs
+from justpayme.sync import apply, jobs, outbox
 from justpayme.sync.models import Run
 
 pytestmark = [
@@ -31,7 +32,11 @@ FIRST_STEPS = 12
 EVERY = 389
 """Of so many pairs of deaths the everyday run takes one."""
 FIFTH = 5
-"""Of so many states one: everywhere when the database hangs up, of the large in full pairs."""
+"""Of so many states one: everywhere when the database hangs up, of the large in the full run."""
+REFUSED_EVERY = 13
+"""Of so many statements the everyday run lets the database refuse one."""
+AT_REST = (*WIRE, "ROLLBACK TO")
+"""Points at which the database is asked nothing that it could refuse."""
 LARGE = {"batch of 50": 20}
 """Scenarios so large that the everyday run takes so much less of them."""
 
@@ -97,8 +102,10 @@ def test_a_death_while_a_dead_run_is_taken_up(owner: Membership, cases: Cases) -
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_the_database_hangs_up(owner: Membership, cases: Cases, name: str) -> None:
-    """F13, I-52: in every fifth state that a scenario goes through; the full run at each point."""
+def test_the_database_fails(owner: Membership, cases: Cases, name: str) -> None:
+    """F13, I-52: it hangs up (every day in every fifth state that a scenario goes through), or it
+    refuses a statement or a commit: a full disk, a lock that is not given, a deadlock, too slow.
+    The full run takes each point, of the largest scenario every fifth refusal."""
     scenario = SCENARIOS[name]
     with arranged(owner, scenario) as (stage, back):
         points = crash_points.count_points(stage, back, scenario, hangs_up=True)
@@ -107,6 +114,39 @@ def test_the_database_hangs_up(owner: Membership, cases: Cases, name: str) -> No
         for at in asked if FULL else last[:: LARGE.get(name, FIFTH)]:
             crash_points.loses_database(stage, back, scenario, at)
             cases(1)
+        points = crash_points.count_points(stage, back, scenario)
+        asked = [at for at, what in enumerate(points.seen, 1) if not what.startswith(AT_REST)]
+        every = FIFTH if name in LARGE else 1
+        few = asked[3 :: LARGE.get(name, 1) * REFUSED_EVERY]
+        for at in asked[::every] if FULL else few:
+            crash_points.is_refused(stage, back, scenario, at)
+            cases(1)
+
+
+def test_an_intention_that_the_database_refused_in_silence_is_caught(
+    owner: Membership, cases: Cases
+) -> None:
+    """The machine can fail: a change is committed whose intention was not."""
+    scenario = SCENARIOS["taken back"]
+    real = outbox.enqueue_unpay
+
+    def planted(*args: Any) -> None:
+        with suppress(DatabaseError), transaction.atomic():
+            real(*args)
+
+    with (
+        arranged(owner, scenario) as (stage, back),
+        mock.patch.object(outbox, "enqueue_unpay", planted),
+    ):
+        points = crash_points.count_points(stage, back, scenario)
+        asked = next(
+            at
+            for at, what in enumerate(points.seen, 1)
+            if what.startswith('INSERT INTO "sync_outboxitem"')
+        )
+        with pytest.raises(AssertionError, match='INSERT INTO "sync_outboxitem"'):
+            crash_points.is_refused(stage, back, scenario, asked)
+    cases(1)
 
 
 def test_a_dead_run_that_nobody_takes_up_is_caught(owner: Membership, cases: Cases) -> None:
