@@ -135,8 +135,9 @@ class Siege:
 
     # --- the end -------------------------------------------------------------------------------
 
-    def settles(self, seconds: float = 900) -> None:
-        """Until nothing is on its way to Xero any more. A lost answer takes some minutes."""
+    def settles(self, seconds: float = 1500) -> None:
+        """Until nothing is on its way to Xero any more. A lost answer takes some minutes, and
+        after so many deaths an organisation waits for its next quarter of an hour."""
         until(lambda: not self.under_way(), "everything has reached Xero", seconds, every=2)
 
     def under_way(self) -> list[Row]:

@@ -82,6 +82,7 @@ def survives(seed: int) -> float:
         mine = [r["id"] for r in rows if r["currency"] == "GBP" and r["paid"] == "0.00"]
         bills, theirs = mine[2:], [r["number"] for r in rows if r["id"] in mine[:2]]
         assert len(bills) >= 4
+        rules = []
         for kill in range(KILLS):
             for _ in range(siege.dice.randint(1, 4)):
                 siege.work(bills)
@@ -89,8 +90,10 @@ def survives(seed: int) -> float:
                 number = siege.dice.choice(theirs)
                 siege.books.act("edit-invoice", invoice=number, reference=f"theirs {kill}")
             if kill % 7 == 0:
-                siege.books.fault(**siege.dice.choice(FAULTS), count=1)
+                rules.append(siege.books.fault(**siege.dice.choice(FAULTS), count=1))
             siege.kill(siege.dice.choice(TARGETS))
+        for rule in rules:  # what struck nobody meanwhile would only make the end longer
+            siege.books.heal(rule)
         siege.settles()
         assert len(siege.payments) > KILLS // 2
         assert siege.lost() + siege.unlike_xero() == []
