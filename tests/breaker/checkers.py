@@ -20,8 +20,9 @@ from typing import Any
 import httpx2
 from django.apps import apps
 from django.db import connection as database
+from django.db.models import Q
 from msgspec.structs import replace
-from tests.breaker.world import Call, Typed, World
+from tests.breaker.world import Call, TakenBack, Typed, World
 
 from justpayme.bills import queries
 from justpayme.bills.asof import gaps_among
@@ -402,9 +403,8 @@ def _fate(
     value: Typed, entries: Sequence[HistoryEntry], versions: Sequence[Invoice]
 ) -> Iterator[Finding]:
     told = next((e for e in entries if e.pk == value.entry), None)
-    if told is None or all(
-        c["field"] != value.field or c["new"] != value.value for c in told.changes
-    ):
+    edit = next((c for c in told.changes if c["field"] == value.field), None) if told else None
+    if edit is None or edit["new"] != value.value:
         yield Finding("I-27", f"bill {value.bill}: the history does not say {value}")
         return
     for entry in entries:
@@ -413,7 +413,7 @@ def _fate(
             continue
         if value.field not in changed or _says_still(value, changed[value.field]["new"]):
             continue
-        if entry.source != HistoryEntry.Source.PERSON and not _kept(value, entry, versions):
+        if entry.source != HistoryEntry.Source.PERSON and not _kept(edit, entry, versions):
             yield Finding("I-27", f"bill {value.bill}: {value.field} {value.value!r} was lost")
         return
 
@@ -429,18 +429,41 @@ def _lines_say(lines: Any) -> list[tuple[Any, ...]]:
     return [(line["description"], *pair) for line, pair in zip(lines, exact, strict=True)]
 
 
-def _kept(value: Typed, entry: HistoryEntry, versions: Sequence[Invoice]) -> bool:
+def _kept(edit: Mapping[str, Any], entry: HistoryEntry, versions: Sequence[Invoice]) -> bool:
     """Is the value kept where a person finds it, or was it Xero's when Xero changed it?"""
+    name, new = edit["field"], edit["new"]
     if entry.action == "overridden":
-        rows = Conflict.objects.filter(bill=value.bill).values_list("ours", flat=True)
-        return any(value.field in ours and ours[value.field] == value.value for ours in rows)
-    return any(reached(value.field, value.value, version) for version in versions)
+        rows = Conflict.objects.filter(bill=entry.bill_id).values_list("ours", flat=True)
+        return any(name in ours and ours[name] == new for ours in rows)
+    return any(
+        reached(name, new, version)
+        or (name == "lines" and _cells_reached(edit["old"], new, version))
+        for version in versions
+    )
+
+
+def _cells_reached(old: Any, new: Any, version: Invoice) -> bool:
+    """Did this version say what was changed of these lines? People in Xero may have changed the
+    rest at the same moment."""
+    if [line["remote_id"] for line in old] != [line["remote_id"] for line in new]:
+        return False
+    there = {line.id: line for line in version.lines}
+    return all(
+        line["remote_id"] in there
+        and to_plain(getattr(there[line["remote_id"]], cell)) == line[cell]
+        for was, line in zip(old, new, strict=True)
+        for cell in CELLS
+        if was[cell] != line[cell]
+    )
+
+
+CELLS = ("description", "quantity", "unit_amount")
 
 
 def reached(name: str, value: Any, version: Invoice) -> bool:
     """Did this version of an invoice say what a history calls `value`?"""
     if name == "lines":
-        said = [(x["description"], x["quantity"], x["unit_amount"]) for x in value]
+        said = [tuple(x[cell] for cell in CELLS) for x in value]
         return said == [_as_told(line) for line in version.lines]
     if name == "status":
         return (value == "void") == (version.status in GONE)
@@ -463,7 +486,7 @@ IN_XERO = {
 
 
 def _as_told(line: Line) -> tuple[Any, ...]:
-    return line.description, to_plain(line.quantity), to_plain(line.unit_amount)
+    return tuple(to_plain(getattr(line, cell)) for cell in CELLS)
 
 
 def untouched(world: World, connections: Connections) -> Iterator[Finding]:
@@ -501,14 +524,45 @@ def _pick(record: Any, names: Sequence[str]) -> dict[str, Any]:
 
 def nothing_unpaid(world: World, connections: Connections) -> Iterator[Finding]:
     """I-14, I-27: money that a person recorded is in Xero, or visibly open, taken back or kept."""
+    taken_back = {back.marker for back in world.taken_back}
     for received in world.received:
         item = OutboxItem.objects.filter(marker=received.marker, kind=Kind.PAY).first()
         if item is None:
             yield Finding("I-17", f"bill {received.bill}: a payment without its intention")
         elif item.state == State.SUPERSEDED and not (
-            received.marker in world.taken_back or _kept_as_conflict(item, received.marker)
+            received.marker in taken_back or _kept_as_conflict(item, received.marker)
         ):
             yield Finding("I-27", f"bill {received.bill}: {received.amount} is nowhere")
+
+
+def nothing_returned(world: World, connections: Connections) -> Iterator[Finding]:
+    """I-14, I-27: a payment that a person took back is gone from Xero, or its removal is still
+    to be seen: open, refused, or cancelled with the organisation's syncing or by a person."""
+    sent = [back for back in world.taken_back if back.sent]
+    links = Link.objects.filter(bill__in={back.bill for back in sent})
+    held = {x.bill_id: x.connection for x in links.select_related("connection")}
+    told = (*OPEN, State.REFUSED, State.CANCELLED)
+    for back in sent:
+        connection = held.get(back.bill)
+        if connection and _is_live_in_xero(world, world.country_of(connection), back):
+            removals = OutboxItem.objects.filter(bill=back.bill, kind=Kind.UNPAY, state__in=told)
+            same = Q(remote_id=back.remote_id) if back.remote_id else Q(marker=back.marker)
+            if not removals.filter(same).exists():
+                yield Finding("I-27", f"bill {back.bill}: {back} is still paid")
+
+
+def _is_live_in_xero(world: World, country: str, back: TakenBack) -> bool:
+    """People in Xero may redo a payment; that is another one."""
+    return any(
+        payment.status == "AUTHORISED"
+        and payment.id not in world.by_hand
+        and (
+            payment.id == back.remote_id
+            if back.remote_id
+            else has_marker(payment.reference, back.marker)
+        )
+        for payment in world.ledger(country).payments.rows.values()
+    )
 
 
 def _kept_as_conflict(item: OutboxItem, marker: str) -> bool:
@@ -578,6 +632,7 @@ ALWAYS: tuple[Checker, ...] = (
     nothing_lost,
     untouched,
     nothing_unpaid,
+    nothing_returned,
     secret,
     apart,
 )

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.breaker.choices import Choices
-from tests.breaker.world import Form, Received, Typed, World
+from tests.breaker.world import Form, Received, TakenBack, Typed, World
 
 from justpayme.accounts.models import Membership
 from justpayme.bills import actions
@@ -27,7 +27,7 @@ from justpayme.integrations import actions as organisations
 from justpayme.integrations import direction
 from justpayme.integrations.actions import NotPossible
 from justpayme.integrations.plan import Kind as PlanKind
-from justpayme.sync.models import RESTING, Conflict, Connection, OutboxItem
+from justpayme.sync.models import RESTING, Conflict, Connection, Link, OutboxItem
 from xero_sandbox.model import Invoice
 
 HERE = "127.0.0.1"
@@ -204,7 +204,12 @@ def unpay(here: Here) -> str:
         return ""
     payment = here.choices.pick(payments)
     actions.payment_remove(act=here.act, bill_id=payment.bill_id, payment_id=payment.pk)
-    here.world.taken_back.add(_marker(payment.reference))
+    link = Link.objects.select_related("connection").filter(bill=payment.bill_id).first()
+    sent = link is not None and link.connection.is_two_way
+    marker = _marker(payment.reference)
+    here.world.taken_back.append(
+        TakenBack(payment.bill_id, payment.amount, marker, payment.remote_id, sent)
+    )
     return f"takes {payment.amount} back from bill {payment.bill_id}"
 
 

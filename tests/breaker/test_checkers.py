@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from tests.breaker import checkers
-from tests.breaker.world import Received, Typed, World, quiet
+from tests.breaker.world import Received, TakenBack, Typed, World, quiet
 from tests.sync.given import edit, open_bill, pay, push
 
 from justpayme.accounts.models import Business
 from justpayme.bills.models import Bill, HistoryEntry, Payment
+from justpayme.core.bill import to_plain
 from justpayme.sync.models import Connection, Link, OutboxItem
 
 pytestmark = pytest.mark.layer("simulation")
@@ -74,6 +75,12 @@ def paid_twice(world: World, connection: Connection) -> None:
     world.app.store.save(world.tenant(), replace(mine, id="0" * 8 + mine.id[8:]))
 
 
+def paid_for_ever(world: World, connection: Connection) -> None:
+    bill = some_bill(connection)
+    paid = next(p for p in world.ledger().payments.rows.values() if p.status == "AUTHORISED")
+    world.taken_back.append(TakenBack(bill.pk, paid.amount, "", paid.id, sent=True))
+
+
 def lost_edit(world: World, connection: Connection) -> None:
     bill = some_bill(connection)
     said = [{"field": "reference", "old": bill.reference, "new": "gone"}]
@@ -93,7 +100,7 @@ def lost_edit(world: World, connection: Connection) -> None:
 
 def lost_line(world: World, connection: Connection) -> None:
     bill = some_bill(connection)
-    line = {"description": "Work", "quantity": "1", "unit_amount": "5"}
+    line = {"description": "Work", "quantity": "1", "unit_amount": "5", "remote_id": ""}
     both, one = [line, line | {"description": "More"}], [line | {"remote_id": "an id"}]
     for source, action, new in (("person", "edited", both), ("xero", "changed", one)):
         entry = HistoryEntry.objects.create(
@@ -106,6 +113,26 @@ def lost_line(world: World, connection: Connection) -> None:
         )
         if source == "person":
             world.typed.append(Typed(bill.pk, "lines", both, entry.pk))
+
+
+def lost_price(world: World, connection: Connection) -> None:
+    bill = some_bill(connection)
+    first = to_plain(bill.fields(contact_id="").lines[0])
+    dearer = first | {"unit_amount": "987.65"}
+    for source, action, old, new in (
+        ("person", "edited", first, dearer),
+        ("xero", "changed", dearer, first | {"description": "theirs"}),
+    ):
+        entry = HistoryEntry.objects.create(
+            business=bill.business,
+            bill=bill,
+            at=world.clock.now(),
+            source=source,
+            action=action,
+            changes=[{"field": "lines", "old": [old], "new": [new]}],
+        )
+        if source == "person":
+            world.typed.append(Typed(bill.pk, "lines", [dearer], entry.pk))
 
 
 def line_made_anew(world: World, connection: Connection) -> None:
@@ -238,6 +265,8 @@ PLANTED: dict[Plant, str] = {
     key_used_late: "I-19",
     lost_edit: "I-27",
     lost_line: "I-27",
+    lost_price: "I-27",
+    paid_for_ever: "I-27",
     unexplained_money: "I-27",
     untold_change: "I-31",
     two_refreshes: "I-33",

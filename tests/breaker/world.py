@@ -99,6 +99,18 @@ class Received:
     marker: str
 
 
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """A payment that a person here took back: its marker and its id in Xero, as far as it had
+    them by then, and whether Xero was to hear of it."""
+
+    bill: int
+    amount: Decimal
+    marker: str
+    remote_id: str
+    sent: bool
+
+
 class Body(httpx2.SyncByteStream):
     """An answer's body. What breaks in it looks as it does through a socket."""
 
@@ -212,7 +224,7 @@ class World(Xero):
         self.marks: list[Mark] = []
         self.typed: list[Typed] = []
         self.received: list[Received] = []
-        self.taken_back: set[str] = set()
+        self.taken_back: list[TakenBack] = []
         self.by_hand: set[str] = set()
         self.silent = False
         self.secrets: set[str] = set()
@@ -315,8 +327,7 @@ class World(Xero):
         app.webhooks.drop()
         self.frozen.advance((kept.now - self.frozen.now()).total_seconds())
         self.clock.ahead, self.clock.jumps = 0.0, 0
-        self.calls, self.typed, self.received = [], [], []
-        self.taken_back = set()
+        self.calls, self.typed, self.received, self.taken_back = [], [], [], []
         self.by_hand, self.silent = set(), False
         self.marks, self.secrets = list(kept.marks), set(kept.secrets)
 
