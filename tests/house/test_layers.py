@@ -10,10 +10,10 @@ PLUGIN = 'pytest_plugins = ["tests.fixtures.layers"]'
 QUIET = ("-p", "no:randomly", "-p", "no:xdist", "-p", "no:cacheprovider", "-p", "no:django")
 
 
-def run(pytester: pytest.Pytester, source: str) -> pytest.RunResult:
+def run(pytester: pytest.Pytester, source: str, *more: str) -> pytest.RunResult:
     pytester.makeconftest(PLUGIN)
     pytester.makepyfile(source)
-    return pytester.runpytest_inprocess(*QUIET)
+    return pytester.runpytest_inprocess(*QUIET, *more)
 
 
 def test_the_table_adds_up_cases_and_failures(pytester: pytest.Pytester) -> None:
@@ -46,6 +46,29 @@ def test_the_table_adds_up_cases_and_failures(pytester: pytest.Pytester) -> None
             r"all +213 +2,000 +1 +\d+",
         ]
     )
+
+
+@pytest.mark.parametrize(
+    ("layers", "passed"), [(("audit",), 1), (("audit", "everything else"), 2), (("restore",), 0)]
+)
+def test_lines_of_the_table_run_by_themselves(
+    pytester: pytest.Pytester, layers: tuple[str, ...], passed: int
+) -> None:
+    result = run(
+        pytester,
+        """
+        import pytest
+
+        @pytest.mark.layer("audit")
+        def test_audit(cases):
+            cases(1)
+
+        def test_plain():
+            pass
+        """,
+        *(f"--layer={name}" for name in layers),
+    )
+    result.assert_outcomes(passed=passed, deselected=2 - passed)
 
 
 def test_a_test_of_a_layer_that_tried_nothing_fails(pytester: pytest.Pytester) -> None:

@@ -36,8 +36,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--full", action="store_true", help="everything, as before a release: takes hours"
     )
+    parser.add_argument(
+        "--layer",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this line of the table (may be given again)",
+    )
     parser.description = ABOUT
-    parser.usage = "justpayme test [--browser] [--full] [pytest arguments]"
+    parser.usage = "justpayme test [--browser] [--full] [--layer NAME] [pytest arguments]"
 
 
 def run(arguments: Namespace) -> int:
@@ -46,6 +53,7 @@ def run(arguments: Namespace) -> int:
     if arguments.browser and not any(map(shutil.which, BROWSERS)):
         raise CommandError(f"No Chromium was found for the browser tests. Install it: {HINT}")
     command = [sys.executable, "-m", "pytest", *selection(arguments.browser, arguments.rest)]
+    command += [f"--layer={name}" for name in arguments.layer]
     environment = dict(os.environ)
     if arguments.full:
         command.append(f"--timeout={FULL_TIMEOUT}")
