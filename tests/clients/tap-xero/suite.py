@@ -9,7 +9,7 @@ from collections import Counter
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import jsonschema
@@ -17,7 +17,8 @@ from kit import CLIENT_ID, CLIENT_SECRET, Compare, Json, Suite, moment
 
 suite = Suite("tap-xero")
 sandbox = suite.sandbox
-HOME = Path(mkdtemp(prefix="tap-xero-"))
+_home = TemporaryDirectory(prefix="tap-xero-")  # gone when this program ends
+HOME = Path(_home.name)
 TENANTS = {row["name"]: row["tenant"] for row in sandbox.organisations()}
 UK = TENANTS["Demo Company (UK)"]
 BIG = next(tenant for name, tenant in TENANTS.items() if name.startswith("Big"))
