@@ -81,47 +81,12 @@ def paid_for_ever(world: World, connection: Connection) -> None:
     world.taken_back.append(TakenBack(bill.pk, paid.amount, "", paid.id, sent=True))
 
 
-def lost_edit(world: World, connection: Connection) -> None:
-    bill = some_bill(connection)
-    said = [{"field": "reference", "old": bill.reference, "new": "gone"}]
-    back = [{"field": "reference", "old": "gone", "new": bill.reference}]
-    for source, action, changes in (("person", "edited", said), ("xero", "changed", back)):
-        entry = HistoryEntry.objects.create(
-            business=bill.business,
-            bill=bill,
-            at=world.clock.now(),
-            source=source,
-            action=action,
-            changes=changes,
-        )
-        if source == "person":
-            world.typed.append(Typed(bill.pk, "reference", "gone", entry.pk))
-
-
-def lost_line(world: World, connection: Connection) -> None:
-    bill = some_bill(connection)
-    line = {"description": "Work", "quantity": "1", "unit_amount": "5", "remote_id": ""}
-    both, one = [line, line | {"description": "More"}], [line | {"remote_id": "an id"}]
-    for source, action, new in (("person", "edited", both), ("xero", "changed", one)):
-        entry = HistoryEntry.objects.create(
-            business=bill.business,
-            bill=bill,
-            at=world.clock.now(),
-            source=source,
-            action=action,
-            changes=[{"field": "lines", "old": [], "new": new}],
-        )
-        if source == "person":
-            world.typed.append(Typed(bill.pk, "lines", both, entry.pk))
-
-
-def lost_price(world: World, connection: Connection) -> None:
-    bill = some_bill(connection)
-    first = to_plain(bill.fields(contact_id="").lines[0])
-    dearer = first | {"unit_amount": "987.65"}
-    for source, action, old, new in (
-        ("person", "edited", first, dearer),
-        ("xero", "changed", dearer, first | {"description": "theirs"}),
+def _overruled(world: World, name: str, old: Any, typed: Any, after: Any) -> None:
+    """A person's edit of a bill, and what a sync made of it; both are in the history."""
+    bill = some_bill(Connection.objects.get())
+    for source, action, was, new in (
+        ("person", "edited", old, typed),
+        ("xero", "changed", typed, after),
     ):
         entry = HistoryEntry.objects.create(
             business=bill.business,
@@ -129,10 +94,27 @@ def lost_price(world: World, connection: Connection) -> None:
             at=world.clock.now(),
             source=source,
             action=action,
-            changes=[{"field": "lines", "old": [old], "new": [new]}],
+            changes=[{"field": name, "old": was, "new": new}],
         )
         if source == "person":
-            world.typed.append(Typed(bill.pk, "lines", [dearer], entry.pk))
+            world.typed.append(Typed(bill.pk, name, typed, entry.pk))
+
+
+def lost_edit(world: World, connection: Connection) -> None:
+    reference = some_bill(connection).reference
+    _overruled(world, "reference", reference, "gone", reference)
+
+
+def lost_line(world: World, connection: Connection) -> None:
+    line = {"description": "Work", "quantity": "1", "unit_amount": "5", "remote_id": ""}
+    both = [line, line | {"description": "More"}]
+    _overruled(world, "lines", [], both, [line | {"remote_id": "an id"}])
+
+
+def lost_price(world: World, connection: Connection) -> None:
+    line = to_plain(some_bill(connection).fields(contact_id="").lines[0])
+    dearer = line | {"unit_amount": "987.65"}
+    _overruled(world, "lines", [line], [dearer], [line | {"description": "theirs"}])
 
 
 def line_made_anew(world: World, connection: Connection) -> None:
