@@ -25,6 +25,7 @@ pytest_plugins = [
     "tests.fixtures.layers",
     "tests.fixtures.published",
     "tests.fixtures.sessions",
+    "tests.fixtures.sittings",
     "tests.fixtures.xero",
 ]
 

@@ -53,6 +53,27 @@ def code() -> str:
     return digest.hexdigest()[:16]
 
 
+def machine() -> str:
+    """Processors, system and Python of this machine."""
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text().splitlines() if known.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    of = f"{os.cpu_count()} x {names[0] if names else platform.machine()}"
+    return f"{of}, {platform.system()}, Python {platform.python_version()}"
+
+
+def commit() -> str:
+    """The commit that is checked out, in short."""
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip()
+
+
 def missing(path: str | None, first: int, count: int) -> list[int]:
     """Seeds of this range that this code has not played yet, or that failed."""
     now = code()
@@ -74,7 +95,7 @@ class Run:
     path: str
     began: datetime
     code: str = field(default_factory=code)
-    commit: str = field(default_factory=lambda: _commit())
+    commit: str = field(default_factory=commit)
 
 
 def add(run: Run, seeds: list[int], tally: Any, seconds: float) -> None:
@@ -85,7 +106,7 @@ def add(run: Run, seeds: list[int], tally: Any, seconds: float) -> None:
         "commit": run.commit,
         "began": start,
         "process": os.getpid(),
-        "machine": _machine(),
+        "machine": machine(),
         "ranges": ranges(sorted(seeds)),
         "seeds": len(seeds),
         "steps": tally.steps,
@@ -136,22 +157,3 @@ def _read(path: str | None) -> list[dict[str, Any]]:
     except (OSError, ValueError, AttributeError, TypeError):
         pass
     raise CommandError(f"{path} is no record of stories. Name another file.")
-
-
-def _machine() -> str:
-    known = Path("/proc/cpuinfo")
-    lines = known.read_text().splitlines() if known.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    of = f"{os.cpu_count()} x {names[0] if names else platform.machine()}"
-    return f"{of}, {platform.system()}, Python {platform.python_version()}"
-
-
-def _commit() -> str:
-    done = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip()

@@ -43,8 +43,15 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="NAME",
         help="only this line of the table (may be given again)",
     )
+    parser.add_argument(
+        "--record",
+        metavar="FILE",
+        help="write down what passed, and go on from there: a full run in several sittings",
+    )
     parser.description = ABOUT
-    parser.usage = "justpayme test [--browser] [--full] [--layer NAME] [pytest arguments]"
+    parser.usage = (
+        "justpayme test [--browser] [--full] [--layer NAME] [--record FILE] [pytest arguments]"
+    )
 
 
 def run(arguments: Namespace) -> int:
@@ -54,6 +61,8 @@ def run(arguments: Namespace) -> int:
         raise CommandError(f"No Chromium was found for the browser tests. Install it: {HINT}")
     command = [sys.executable, "-m", "pytest", *selection(arguments.browser, arguments.rest)]
     command += [f"--layer={name}" for name in arguments.layer]
+    if arguments.record:
+        command.append(f"--record={Path(arguments.record).absolute()}")
     environment = dict(os.environ)
     if arguments.full:
         command.append(f"--timeout={FULL_TIMEOUT}")
