@@ -29,13 +29,13 @@ COMPARED = 150
 FORTY = 40
 FIRST_STEPS = 12
 """Points in which a dead run is found, ended and made due."""
-EVERY = 389
+EVERY = 797
 """Of so many pairs of deaths the everyday run takes one."""
 FIFTH = 5
 """Of so many states, or refusals, of the large scenarios the full run takes one."""
-TENTH = 10
+HUNG_UP_EVERY = 20
 """Of so many states the everyday run lets the database hang up in one."""
-REFUSED_EVERY = 40
+REFUSED_EVERY = 80
 """Of so many statements the everyday run lets the database refuse one."""
 AT_REST = (*WIRE, "ROLLBACK TO")
 """Points at which the database is asked nothing that it could refuse."""
@@ -105,15 +105,15 @@ def test_a_death_while_a_dead_run_is_taken_up(owner: Membership, cases: Cases) -
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_database_fails(owner: Membership, cases: Cases, name: str) -> None:
-    """F13, I-52: it hangs up (every day in every tenth state that a scenario goes through), or it
-    refuses a statement or a commit: a full disk, a lock that is not given, a deadlock, too slow.
+    """F13, I-52: it hangs up (every day in every twentieth state that a scenario goes through), or
+    it refuses a statement or a commit: a full disk, a lock that is not given, a deadlock, too slow.
     The full run takes each point, of the largest scenario every fifth refusal."""
     scenario = SCENARIOS[name]
     with arranged(owner, scenario) as (stage, back):
         points = crash_points.count_points(stage, back, scenario, hangs_up=True)
         asked = [at for at, what in enumerate(points.seen, 1) if not what.startswith(WIRE)]
         last = sorted({points.states[at - 1]: at for at in asked}.values())
-        for at in asked if FULL else last[:: LARGE.get(name, TENTH)]:
+        for at in asked if FULL else last[:: LARGE.get(name, HUNG_UP_EVERY)]:
             crash_points.loses_database(stage, back, scenario, at)
             cases(1)
         points = crash_points.count_points(stage, back, scenario)

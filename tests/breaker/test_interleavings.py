@@ -37,9 +37,9 @@ pytestmark = [
 TWICE, MANY = 90, 5
 """Of each pair at most so many schedules with two switches are played every time that stand for
 so many others."""
-OTHERS = 10
+OTHERS = 4
 """So many more of each pair, whatever they stand for."""
-COMPARED = 4
+COMPARED = 2
 """Of those of a pair that another stands for, so many are played all the same, and compared."""
 PARTS = 2
 """Tests for each of the longer pairs, so that two processes share the work."""

@@ -85,7 +85,9 @@ def test_when_all_has_passed_nothing_runs_and_that_is_well(run: Run) -> None:
 
 
 def test_a_sitting_that_is_ended_says_what_is_left(run: Run) -> None:
-    run.pytester.makepyfile(test_stop="import pytest\ndef test_stop():\n    pytest.exit('enough')\n")
+    run.pytester.makepyfile(
+        test_stop="import pytest\ndef test_stop():\n    pytest.exit('enough')\n"
+    )
     run("-k", "audit").assert_outcomes(passed=2, deselected=2)
     ended = run("test_stop.py", f"{run.source}.py")
     assert ended.ret == pytest.ExitCode.INTERRUPTED
