@@ -39,7 +39,7 @@ REFUSED_EVERY = 80
 """Of so many statements the everyday run lets the database refuse one."""
 AT_REST = (*WIRE, "ROLLBACK TO")
 """Points at which the database is asked nothing that it could refuse."""
-LARGE = {"batch of 50": 20}
+LARGE = {"batch of 50": 60}
 """Scenarios so large that the everyday run takes so much less of them."""
 
 arranged = contextmanager(crash_points.arranged)

@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.timeout(3600),
 ]
 
-HISTORIES = 1_000 if FULL else 18
+HISTORIES = 1_000 if FULL else 12
 CHUNKS = 2
 """Tests for each age, so that two processes share the work."""
 
