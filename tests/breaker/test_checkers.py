@@ -54,6 +54,18 @@ def test_a_world_that_is_right_gives_nothing_to_say(
     cases(1)
 
 
+def test_the_last_look_is_at_every_invoice_though_an_import_was_under_way(
+    world: World, connection: Connection, cases: Callable[[int], None]
+) -> None:
+    """What is left of an import reads on from where it was, so it alone would not do."""
+    Connection.objects.filter(pk=connection.pk).update(imported_at=None)
+    invoice = world.ledger().invoices.rows[str(some_bill(connection).link.invoice_id)]
+    world.app.store.save(world.tenant(), replace(invoice, reference="moved no stamp"))
+    quiet(world, connection, audit=True)
+    assert checkers.judge(world, [connection]) == []
+    cases(1)
+
+
 # --- what is planted -----------------------------------------------------------------------------
 
 

@@ -485,3 +485,5 @@ def _last_look(world: World, connection: Connection, audit: bool) -> None:
         return  # only now it heard that Xero lets it in no more
     if run is None or run.state != Run.State.DONE:
         raise AssertionError(f"the last look failed: {run and run.error_text}")
+    if audit and run.kind == Run.Kind.IMPORT:
+        _last_look(world, connection, audit)  # it went on from where it was: not every invoice
