@@ -563,7 +563,7 @@ SENDING = (
         "After a crash it leaves again under a new key: paid twice.",
         "I-17",
         f"{FAULTS}[new payment-0]",
-        after=49,
+        after=44,
     ),
     Planted(
         "sent anew without a search",

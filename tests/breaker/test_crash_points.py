@@ -33,9 +33,9 @@ EVERY = 797
 """Of so many pairs of deaths the everyday run takes one."""
 FIFTH = 5
 """Of so many states, or refusals, of the large scenarios the full run takes one."""
-HUNG_UP_EVERY = 20
+HUNG_UP_EVERY = 30
 """Of so many states the everyday run lets the database hang up in one."""
-REFUSED_EVERY = 80
+REFUSED_EVERY = 120
 """Of so many statements the everyday run lets the database refuse one."""
 AT_REST = (*WIRE, "ROLLBACK TO")
 """Points at which the database is asked nothing that it could refuse."""
@@ -105,7 +105,7 @@ def test_a_death_while_a_dead_run_is_taken_up(owner: Membership, cases: Cases) -
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_database_fails(owner: Membership, cases: Cases, name: str) -> None:
-    """F13, I-52: it hangs up (every day in every twentieth state that a scenario goes through), or
+    """F13, I-52: it hangs up (every day in every thirtieth state that a scenario goes through), or
     it refuses a statement or a commit: a full disk, a lock that is not given, a deadlock, too slow.
     The full run takes each point, of the largest scenario every fifth refusal."""
     scenario = SCENARIOS[name]

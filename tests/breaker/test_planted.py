@@ -24,7 +24,7 @@ EVERY_DAY = (
     "five minutes",
     "a 500 did nothing",
     "the beginning of a signature",
-    "left but waiting",
+    "used but not kept",
     "everything is sent",
     "the cursor first",
     "the backup's payments",
@@ -32,8 +32,8 @@ EVERY_DAY = (
     "no look before a call",
     "one field less",
 )
-"""One or two of each layer; the full run tries all."""
-PARTS = 8 if FULL else 2
+"""One or two of most layers, and none that takes long to catch; the full run tries all."""
+PARTS = 8 if FULL else 1
 CHOSEN = sorted(
     (plant for plant in PLANTED if FULL or plant.name in EVERY_DAY),
     key=lambda plant: plant.check,  # each check is tried as it is before its first plant
