@@ -42,7 +42,6 @@ MERGING = (
         "What a person typed is gone from the page until Xero sends it back.",
         "I-27",
         LAWS,
-        after=10,
     ),
     Planted(
         "both changed",
@@ -53,7 +52,6 @@ MERGING = (
         "The bookkeeper's correction in Xero is overwritten without a word.",
         "I-28",
         LAWS,
-        after=9,
     ),
     Planted(
         "one-directional",
@@ -64,7 +62,6 @@ MERGING = (
         "The books differ for good, for nothing may be sent.",
         "I-28",
         f"{MERGE}::test_one_directional_laws_hold_for_many_random_versions",
-        after=2,
     ),
     Planted(
         "void in Xero",
@@ -75,7 +72,6 @@ MERGING = (
         "Changes are sent to a void invoice, and refused for ever.",
         "I-32",
         LAWS,
-        after=34,
     ),
     Planted(
         "a conflict without our value",
@@ -86,7 +82,6 @@ MERGING = (
         "What a person typed can't be taken back up: it is nowhere.",
         "I-27",
         LAWS,
-        after=9,
     ),
     Planted(
         "our own write",
@@ -97,7 +92,6 @@ MERGING = (
         "After a lost answer, the next edit becomes a conflict with the one before.",
         "I-28",
         f"{OWN_WRITES}::test_our_own_write_is_never_a_conflict",
-        after=20_000,
     ),
     Planted(
         "put back by a person",
@@ -192,7 +186,6 @@ READING = (
         "An invoice that became readable a moment late is never read.",
         "I-6",
         PULL_MODEL,
-        after=1_252,
     ),
     Planted(
         "a crowded second read once",
@@ -203,7 +196,6 @@ READING = (
         "An invoice that slipped across the page boundary meanwhile is lost.",
         "I-6",
         PULL_MODEL,
-        after=29,
     ),
     Planted(
         "from the end of the import",
@@ -214,7 +206,6 @@ READING = (
         "What changed in Xero during a long import stays old.",
         "I-6",
         PULL_MODEL,
-        after=4,
     ),
     Planted(
         "behind the last row only",
@@ -225,7 +216,6 @@ READING = (
         "A row that became readable on a page already passed is lost.",
         "I-6",
         PULL_MODEL,
-        after=1_255,
     ),
     Planted(
         "full pages of one stamp",
@@ -246,7 +236,6 @@ READING = (
         "Of a large organisation, invoices are lost whose neighbour was re-dated meanwhile.",
         "I-6",
         SLICES,
-        after=281,
     ),
     Planted(
         "a position that moves back",
@@ -270,7 +259,6 @@ SENDING_RULES = (
         "A payment that comes late is paid twice.",
         "I-19",
         PUSH_MODEL,
-        after=1_089,
     ),
     Planted(
         "searched too soon",
@@ -281,7 +269,6 @@ SENDING_RULES = (
         "A payment that lands after the search is paid twice.",
         "I-19",
         PUSH_MODEL,
-        after=2_364,
     ),
     Planted(
         "a resend is a first send",
@@ -292,7 +279,6 @@ SENDING_RULES = (
         "A key that Xero has forgotten is used again: paid twice.",
         "I-19",
         PUSH_MODEL,
-        after=14_794,
     ),
     Planted(
         "another process's send",
@@ -313,7 +299,6 @@ SENDING_RULES = (
         "With a clock that stepped back, a key outlives its life: paid twice.",
         "I-43",
         PUSH_MODEL,
-        after=519,
     ),
     Planted(
         "only the wall clock",
@@ -324,7 +309,6 @@ SENDING_RULES = (
         "When the clock is set forward, the search comes too soon: paid twice.",
         "I-43",
         PUSH_MODEL,
-        after=4_209,
     ),
     Planted(
         "a refusal believed",
@@ -335,7 +319,6 @@ SENDING_RULES = (
         "Told as refused, and typed again: paid twice.",
         "I-20",
         PUSH_MODEL,
-        after=38,
     ),
     Planted(
         "any payment is ours",
@@ -346,7 +329,6 @@ SENDING_RULES = (
         "A payment that never arrived counts as recorded.",
         "I-15",
         PUSH_MODEL,
-        after=28,
     ),
     Planted(
         "keys without the organisation",
@@ -370,7 +352,6 @@ LIMITS = (
         "Xero refuses one now and then, and holds the sync up.",
         "I-39",
         "tests/xero/test_limits.py",
-        after=201,
     ),
     Planted(
         "impatient",
@@ -381,7 +362,6 @@ LIMITS = (
         "Each minute limit costs further refusals.",
         "I-40",
         "tests/xero/test_limits.py",
-        after=201,
     ),
     Planted(
         "one call too many a day",
@@ -434,7 +414,6 @@ LIMITS = (
         "Once a year an hour has no sync, and once another has two.",
         "I-43",
         "tests/core/test_schedule.py",
-        after=77,
     ),
     Planted(
         "a void too many",
@@ -445,7 +424,6 @@ LIMITS = (
         "A reset demo company voids the whole book.",
         "I-11",
         "tests/core/test_schedule.py",
-        after=201,
     ),
 )
 
@@ -489,7 +467,6 @@ SAFE = (
         "A total is a hundred-millionth of a penny off, and Xero refuses the bill.",
         "I-26",
         "tests/bills/test_totals.py::test_totals_always_agree_with_their_lines",
-        after=461,
     ),
     Planted(
         "a day in local time",
@@ -563,7 +540,6 @@ SENDING = (
         "After a crash it leaves again under a new key: paid twice.",
         "I-17",
         f"{FAULTS}[new payment-0]",
-        after=44,
     ),
     Planted(
         "sent anew without a search",
@@ -690,7 +666,6 @@ SENDING = (
         "Changes go on leaving after the switch to one-directional.",
         "I-36",
         f"{PAIRS}[push and one-directional-0]",
-        after=60,
     ),
     Planted(
         "no look before a call",
@@ -701,7 +676,6 @@ SENDING = (
         "Xero hears from us after the disconnect.",
         "I-37",
         f"{PAIRS}[push and disconnect-0]",
-        after=1,
     ),
     Planted(
         "waiting through the disconnect",
@@ -756,7 +730,6 @@ TAKING = (
         "After a crash in between, a page of invoices is never read again.",
         "I-7",
         "tests/sync/test_paging.py::test_a_crash_before_any_statement_leaves_whole_pages_only",
-        after=13,
     ),
     Planted(
         "history of one kind",
@@ -767,7 +740,6 @@ TAKING = (
         "The bill of last month can't be rebuilt.",
         "I-31",
         "tests/breaker/test_simulation.py::test_every_promise_holds_in_every_story[0]",
-        after=51,
     ),
     Planted(
         "each page by itself",
@@ -928,7 +900,6 @@ DOORS = (
         "The slower one's pair is dead, and the connection is lost.",
         "I-33",
         f"{PAIRS}[refresh and refresh]",
-        after=1,
     ),
     Planted(
         "not read again",
@@ -939,7 +910,6 @@ DOORS = (
         "Each expiry costs as many refreshes as there are workers.",
         "I-33",
         f"{PAIRS}[refresh and refresh]",
-        after=1,
     ),
     Planted(
         "told before it is sent",
@@ -1031,7 +1001,6 @@ DOORS = (
         "What a colleague or Xero changed meanwhile is set back.",
         "I-27",
         f"{PAIRS}[pull and edit-0]",
-        after=1,
     ),
 )
 

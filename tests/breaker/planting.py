@@ -7,7 +7,7 @@
 process of its own, which is how test_planted.py does it too: nothing wrong stays behind.
 
 Caught is a mistake only by an assertion of the check. A plant that merely breaks our code (an
-unknown name, a wrong type) proves nothing, and fails here.
+unknown name, a wrong type), or lets a test run out of time, proves nothing, and fails here.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Planted:
     `where`: module:function, module:Class.method, or module:CONSTANT (then `new` is its value).
     `old`: text that its source holds exactly once; `new`: what stands there instead. `mistake`
     and `harm`: for people. `check`: the test that notices, as pytest names it; without its
-    parameters, any of them. `after`: cases that it tried until one failed.
+    parameters, any of them.
     """
 
     name: str
@@ -56,19 +56,17 @@ class Planted:
     harm: str
     promise: str
     check: str
-    after: int = 1
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check said with a plant, or without it (not `planted`). `cases`: up to the first that
-    failed. `seconds`: of our own computing. `error`: its words, or why they don't count."""
+    """What a check said with a plant, or without it (not `planted`). `seconds`: of our own
+    computing. `error`: its words, or why they don't count."""
 
     name: str
     planted: bool
     failed: bool
     check: str
-    cases: int
     seconds: float
     error: str
 
@@ -147,7 +145,6 @@ class Trial:
     control: bool
     outcomes: list[Outcome] = field(default_factory=list)
     raised: list[BaseException] = field(default_factory=list)
-    examples: int = 0
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -169,11 +166,10 @@ class Trial:
 
     def _try(self, name: str, plant: Planted | None, items: Sequence[pytest.Item]) -> Outcome:
         """Run until one fails, which it must."""
-        started, cases, failed, error = time.process_time(), 0, False, "no such check"
+        started, failed, error = time.process_time(), False, "no such check"
         for item in items:
             with planted(plant) if plant else nullcontext(), self._listening():
-                failed, tried, error = self._run(item)
-            cases += tried
+                failed, error = self._run(item)
             if failed:
                 break
         clumsy = [repr(e) for e in self.raised if isinstance(e, CLUMSY)]
@@ -181,7 +177,7 @@ class Trial:
             failed, error = False, f"the plant itself is broken: {clumsy[0]}"
         took = round(time.process_time() - started, 1)
         check = items[-1].nodeid if items else "none"
-        return Outcome(name, plant is not None, failed, check, cases, took, error)
+        return Outcome(name, plant is not None, failed, check, took, error)
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
@@ -197,37 +193,16 @@ class Trial:
     def _heard(self, error: BaseException | None) -> None:
         self.raised += [error] if error else []
 
-    def _run(self, item: pytest.Item) -> tuple[bool, int, str]:
-        """One test: whether it failed by an assertion, how many cases it tried, what it said."""
+    def _run(self, item: pytest.Item) -> tuple[bool, str]:
+        """One test: whether it failed by an assertion, and what it said."""
         item.user_properties[:] = [p for p in item.user_properties if p[0] == "layer"]
-        self.examples = 0
-        self._count_examples(item)
         reports = runtestprotocol(item, log=False, nextitem=item.session)  # type: ignore[arg-type]
-        told = sum(int(str(n)) for name, n in item.user_properties if name == "cases")
         failed = [report for report in reports if report.failed]
         raised = [leaf for report in failed for leaf in _leaves(report)]
         self.raised += raised
         error = "; ".join(_said(report) for report in failed)
         in_the_test = any(report.when == "call" for report in failed)
-        by_assertion = in_the_test and any(isinstance(e, FOUND) for e in raised)
-        tried = max(told, self.examples, 0 if failed else 1) + bool(failed)
-        return bool(failed) and by_assertion, tried, error
-
-    def _count_examples(self, item: pytest.Item) -> None:
-        """Hypothesis tries many examples in one test: count those until the first that fails."""
-        handle = getattr(getattr(item, "obj", None), "hypothesis", None)
-        if handle is None:
-            return
-        inner = handle.inner_test = getattr(handle.inner_test, "counted", handle.inner_test)
-
-        @functools.wraps(inner)
-        def counted(*args: Any, **kwargs: Any) -> Any:
-            result = inner(*args, **kwargs)
-            self.examples += 1
-            return result
-
-        counted.counted = inner  # type: ignore[attr-defined]
-        handle.inner_test = counted
+        return in_the_test and any(is_assertion(e) for e in raised), error
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> Any:
@@ -240,12 +215,16 @@ class Trial:
 def told(one: Outcome) -> str:
     """A line for people."""
     said = ("green", "RED") if not one.planted else ("NOT CAUGHT", "caught")
-    figures = f"{one.cases:>9,} cases {one.seconds:6.1f} s"
-    return f"{said[one.failed]:10} {one.name:32} {figures}  {one.error[:150]!r}"
+    return f"{said[one.failed]:10} {one.name:32} {one.seconds:6.1f} s  {one.error[:150]!r}"
 
 
 def _belongs(nodeid: str, check: str) -> bool:
     return nodeid == check or nodeid.startswith((f"{check}[", f"{check}::"))
+
+
+def is_assertion(error: BaseException) -> bool:
+    """Did a test say that something is wrong? One that took too long says nothing."""
+    return isinstance(error, FOUND) and not str(error).startswith("Timeout ")
 
 
 def _leaves(report: Any) -> list[BaseException]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.breaker.planted import PLANTED
-from tests.breaker.planting import ROOT, Outcome, Planted, planted, told
+from tests.breaker.planting import ROOT, Outcome, Planted, is_assertion, planted, told
 from tests.extent import FULL
 from tests.generated import check_current
 
@@ -51,10 +51,8 @@ must be caught, by an assertion, by tests that run every day and with no more ca
 every day. An everyday run plants twelve of them, a full run all. To try one:
 `.venv/bin/python -m tests.breaker.planting "{example}"` (`./justpayme test` makes `.venv`).
 
-*Cases*: about how many that test had tried when one failed.
-
-| # | name | where | what is planted | what it would do to a user | promise | caught by | cases |
-| - | ---- | ----- | --------------- | -------------------------- | ------- | --------- | ----- |
+| # | name | where | what is planted | what it would do to a user | promise | caught by |
+| - | ---- | ----- | --------------- | -------------------------- | ------- | --------- |
 """
 
 
@@ -89,6 +87,13 @@ def test_a_plant_fits_our_code_as_it_is_today(plant: Planted) -> None:
         pass
 
 
+def test_a_test_that_runs_out_of_time_has_caught_nothing() -> None:
+    assert is_assertion(AssertionError("I-2"))
+    assert is_assertion(pytest.fail.Exception("DID NOT RAISE <class 'Refused'>"))
+    assert not is_assertion(pytest.fail.Exception("Timeout (>600.0s) from pytest-timeout."))
+    assert not is_assertion(KeyError("Timeout"))
+
+
 def test_there_are_many_and_each_has_a_name_of_its_own() -> None:
     names = Counter(plant.name for plant in PLANTED)
     assert set(names.values()) == {1}
@@ -106,5 +111,5 @@ def _row(number: int, plant: Planted) -> str:
     path, _, test = plant.check.partition("::")
     caught = f"{Path(path).stem}: {test}" if test else Path(path).stem
     caught = caught.replace("_", " ").removeprefix("test ").replace(": test ", ": ")
-    cells = (plant.mistake, plant.harm, plant.promise, caught, f"{plant.after:,}")
+    cells = (plant.mistake, plant.harm, plant.promise, caught)
     return f"| {number} | {plant.name} | `{where}` | {' | '.join(cells)} |\n"
