@@ -60,7 +60,6 @@ CANCELLED: dict[str, dict[str, str]] = {
     "silent": {},
 }
 """What Cancel sends back, by answer to the open question (1.4)."""
-Handler = Callable[..., Response]
 Beginning = Callable[[Store, datetime], None]
 """Fills an empty store as of a moment."""
 

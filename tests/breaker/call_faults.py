@@ -34,19 +34,7 @@ TROUBLE = (Problem, integrations.WrongConsent, integrations.NotPossible)
 """What a verb may tell a person, who then tries again."""
 PRESSES = 6
 """Times that a person tries before she gives up."""
-CHECKERS = (
-    checkers.equal_books,
-    checkers.sums,
-    checkers.at_rest,
-    checkers.at_most_once,
-    checkers.keys,
-    checkers.permitted,
-    checkers.patient,
-    checkers.one_refresh,
-    checkers.one_run,
-    checkers.nothing_lost,
-    checkers.untouched,
-)
+CHECKERS = (*checkers.ALWAYS, *checkers.QUIET)
 
 
 def calm(stage: Stage, request: httpx2.Request) -> None:

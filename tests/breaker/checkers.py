@@ -29,7 +29,7 @@ from justpayme.bills.asof import gaps_among
 from justpayme.bills.models import Bill, HistoryEntry
 from justpayme.core.bill import BillFields, Status, to_plain
 from justpayme.core.merge import changes
-from justpayme.core.outbox import has_marker, without_marker
+from justpayme.core.outbox import has_marker
 from justpayme.sync import clients
 from justpayme.sync.models import (
     IN_FLIGHT,
@@ -333,7 +333,7 @@ def patient(world: World, connections: Connections) -> Iterator[Finding]:
 def one_refresh(world: World, connections: Connections) -> Iterator[Finding]:
     """I-33: refreshes of one token set do not overlap. One whose asker stopped for minutes, so
     that the database gave its lock away, binds nobody: Xero takes the old token again meanwhile
-    (api-facts 1.3, thirty minutes' grace)."""
+    (xero-facts 1.3: thirty minutes' grace)."""
     last: dict[bytes, Call] = {}
     for call in world.calls:
         if call.path.endswith("/connect/token") and b"grant_type=refresh_token" in call.body:
@@ -648,4 +648,4 @@ MEANWHILE: tuple[Checker, ...] = (
 )
 """Those that can be asked of a world that is not quiet, and cost little."""
 
-__all__ = ["ALWAYS", "MEANWHILE", "QUIET", "Finding", "judge", "without_marker"]
+__all__ = ["ALWAYS", "MEANWHILE", "QUIET", "Finding", "judge"]

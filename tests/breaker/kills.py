@@ -47,7 +47,7 @@ class Browser(Visitor):
 
 @dataclass
 class Siege:
-    """The product under fire. `recovered`: seconds until it answered again, for each kill."""
+    """The product under fire."""
 
     product: Product
     books: Books
@@ -55,7 +55,6 @@ class Siege:
     dice: Random
     edits: dict[int, str] = field(default_factory=dict)
     payments: dict[str, tuple[int, Decimal]] = field(default_factory=dict)
-    recovered: list[float] = field(default_factory=list)
     number: int = 0
 
     # --- the client ----------------------------------------------------------------------------
@@ -110,9 +109,7 @@ class Siege:
         pid = self.pid(name)
         assert pid
         os.kill(pid, signal.SIGKILL)
-        begun = time.monotonic()
         until(lambda: self.pid(name) not in (None, pid) and self.answers(), f"{name} is back", 120)
-        self.recovered.append(time.monotonic() - begun)
 
     def pid(self, name: str) -> int | None:
         """The process of this name among the children of the one that we started."""

@@ -170,9 +170,23 @@ def no_errors(played: Played, *known: type[BaseException]) -> list[str]:
 
 
 def one_at_a_time(played: Played) -> list[str]:
-    """I-42: two runs of one organisation never worked at once."""
+    """I-42: neither run failed, and the later one began after the earlier had ended."""
     done = [r for r in played.results if isinstance(r, Run)]
-    return [f"run {r.pk} failed: {r.error_text}" for r in done if r.state == Run.State.FAILED]
+    found = [f"run {r.pk} failed: {r.error_text}" for r in done if r.state == Run.State.FAILED]
+    begun = _taken(played, 'INSERT INTO "sync_run"')
+    ended = _taken(played, "UPDATE sync_run SET state = %s, error_code")
+    if len(begun) == 2:
+        earlier = min(begun, key=begun.__getitem__)
+        end, later = ended.get(earlier), begun[1 - earlier]
+        if end is None or later < end:
+            found.append(f"a run began as step {later} was taken, the other ended at {end}")
+    return found
+
+
+def _taken(played: Played, what: str) -> dict[int, int]:
+    """When each actor took its first step of this kind, if it did."""
+    steps = {actor: first(played, actor, what) for actor in (0, 1)}
+    return {actor: played.taken[n] for actor, n in steps.items() if n is not None}
 
 
 # --- refresh and refresh -----------------------------------------------------------------------

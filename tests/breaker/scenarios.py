@@ -68,7 +68,7 @@ def after_an_edit(stage: Stage) -> None:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One of the seventeen. `invoices`: so many open ones in place of the usual few. `press_talks`:
+    """One of them. `invoices`: so many open ones in place of the usual few. `press_talks`:
     what the person does talks to Xero itself."""
 
     name: str
@@ -122,17 +122,11 @@ def bill_of(invoice: Invoice) -> Bill:
     return Link.objects.get(invoice_id=invoice.id).bill
 
 
-def again(stage: Stage, invoice: Invoice) -> Invoice:
-    """The invoice as Xero has it by now."""
-    found: Invoice = stage.xero.ledger().invoices.rows[invoice.id]
-    return found
-
-
 def _act(stage: Stage, form: str) -> bills.Act:
     return bills.Act(stage.alice, stage.now, token=form)
 
 
-# --- 1 to 3: reading ---------------------------------------------------------------------------
+# --- reading -------------------------------------------------------------------------------------
 
 
 def _every_invoice_is_here(stage: Stage) -> None:
@@ -190,7 +184,7 @@ def _nothing_stayed_silent(stage: Stage) -> None:
     assert audited >= stage.memory["began"]
 
 
-# --- 4 to 8: sending ---------------------------------------------------------------------------
+# --- sending -------------------------------------------------------------------------------------
 
 
 def _edit(stage: Stage, invoice: Invoice, form: str, **values: Any) -> None:
@@ -341,7 +335,7 @@ def _never_arrived(stage: Stage) -> None:
     stage.xero.clock.advance(150)
 
 
-# --- 9: a contact merge ------------------------------------------------------------------------
+# --- a contact merge -----------------------------------------------------------------------------
 
 
 def _merge(stage: Stage) -> None:
@@ -367,7 +361,7 @@ def _survivor_has_all(stage: Stage) -> None:
     assert not Bill.objects.filter(client=merged.client).exists()
 
 
-# --- 10: a token refresh -----------------------------------------------------------------------
+# --- a token refresh -----------------------------------------------------------------------------
 
 
 def _token_runs_out(stage: Stage) -> None:
@@ -383,7 +377,7 @@ def _a_new_pair(stage: Stage) -> None:
     assert bytes(held.sealed) != stage.memory["sealed"]
 
 
-# --- 14: a burst of webhooks -------------------------------------------------------------------
+# --- a burst of webhooks -------------------------------------------------------------------------
 
 
 def _press_send(stage: Stage) -> None:
@@ -408,7 +402,7 @@ def _heard_and_read(stage: Stage) -> None:
     assert not Heard.objects.filter(waiting_since__isnull=False).exists()
 
 
-# --- 11 to 13: connecting, switching, ending ---------------------------------------------------
+# --- connecting, switching, ending ---------------------------------------------------------------
 
 
 def _press_connect(stage: Stage) -> None:

@@ -1,6 +1,6 @@
 """One story after another in which everything goes wrong that can, each judged at its end.
 
-    seed ─▶ options (what can go wrong, how often) ─▶ 60 to 200 steps ─▶ weather clears
+    seed ─▶ options (what can go wrong, how often) ─▶ up to 200 steps ─▶ weather clears
          ─▶ everybody ends what she is at ─▶ quiet ─▶ all checkers
 
 The real sync, outbox, token code and verbs run against the local Xero. A story is told by its

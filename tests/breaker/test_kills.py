@@ -54,9 +54,7 @@ def own_bills(siege: Siege, count: int) -> list[int]:
     return made
 
 
-def test_a_few_kills_lose_nothing_acknowledged(
-    cases: Callable[[int], None], request: pytest.FixtureRequest
-) -> None:
+def test_a_few_kills_lose_nothing_acknowledged(cases: Callable[[int], None]) -> None:
     with running() as (product, serve):
         siege = begun(product, serve, "Demo Company (UK)", 1)
         bills = own_bills(siege, 3)
@@ -66,12 +64,11 @@ def test_a_few_kills_lose_nothing_acknowledged(
             siege.work(bills)
             cases(1)
         assert siege.lost() == []
-        request.node.user_properties.append(("recovery", f"{max(siege.recovered):.1f} s at most"))
 
 
-def survives(seed: int) -> float:
+def survives(seed: int) -> None:
     """A siege, after which every acknowledged edit stands in both books and every payment is in
-    Xero once; the longest recovery, in seconds."""
+    Xero once."""
     with ExitStack() as stack:
         with STARTING:
             begins = running("40", more=("--latency=0.05",))
@@ -98,17 +95,13 @@ def survives(seed: int) -> float:
         assert len(siege.payments) > KILLS // 2
         assert siege.lost() + siege.unlike_xero() == []
         assert siege.drift() == 0
-        return max(siege.recovered)
 
 
 if FULL:
 
-    def test_many_kills_while_changes_travel(
-        cases: Callable[[int], None], request: pytest.FixtureRequest
-    ) -> None:
+    def test_many_kills_while_changes_travel(cases: Callable[[int], None]) -> None:
         """All sieges at once: what is killed again and again is started after a pause only, so
         each of them waits for most of its time."""
         with ThreadPoolExecutor(len(SIEGES)) as pool:
-            longest = max(pool.map(survives, SIEGES))
+            list(pool.map(survives, SIEGES))
         cases(KILLS * len(SIEGES))
-        request.node.user_properties.append(("recovery", f"{longest:.1f} s at most"))

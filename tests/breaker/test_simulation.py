@@ -49,7 +49,7 @@ def theatre(opened: Theatre) -> Theatre:
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_every_promise_holds_in_every_story(theatre: Theatre, chunk: int, cases: Cases) -> None:
-    """All of A to F, whatever happens; `./justpayme simulate --replay SEED` tells one again."""
+    """Whatever happens; `./justpayme simulate --replay SEED` tells one again."""
     failed = []
     for seed in range(1 + chunk, SEEDS + 1, CHUNKS):
         story = theatre.play(seed)

@@ -2,7 +2,6 @@
 that the tests of the local Xero itself do not make, and the traps of section 6."""
 
 import re
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -218,7 +217,6 @@ def test_dates_are_midnight_utc_of_a_day(writer: Xero) -> None:
 
 # --- 3.10, 3.11 --------------------------------------------------------------------------------
 
-Change = Callable[[dict], dict]
 WITH_MONEY: list[tuple[dict, bool]] = [
     ({"Reference": "x"}, True),
     ({"DueDate": "2027-01-31"}, True),

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-RUN = "runpy.run_path(sys.argv[0], run_name='__main__')"
 First = tuple[Path, "subprocess.CompletedProcess[str]"]
 PROGRAM = "import os, sys\nprint(os.getcwd(), *sys.argv[1:], sys.prefix)\n"
 

@@ -11,8 +11,6 @@ from xero_sandbox import FrozenClock
 from xero_sandbox.listing import BadHeader, parse_since
 from xero_sandbox.model import sql_guid_key
 
-STATUSES = {"DRAFT", "SUBMITTED", "AUTHORISED", "PAID", "VOIDED", "DELETED"}
-
 
 def invoices(xero: Xero, **args: str) -> list[dict]:
     answer = xero.get("Invoices", **args)

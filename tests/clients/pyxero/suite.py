@@ -36,7 +36,6 @@ UK = TENANTS["Demo Company (UK)"]
 BIG = next(tenant for name, tenant in TENANTS.items() if name.startswith("Big"))
 made: dict[str, str] = {}
 """Ids of what earlier checks made."""
-DATES = ("Date", "DueDate", "UpdatedDateUTC", "FullyPaidOnDate", "CreatedDateUTC")
 
 
 def of(tenant: str) -> Xero:

@@ -66,14 +66,14 @@ def run(arguments: Namespace) -> int:
     environment = dict(os.environ)
     if arguments.full:
         command.append(f"--timeout={FULL_TIMEOUT}")
-        environment = FULL | environment | {"JUSTPAYME_FULL": "1"}
+        environment |= FULL
     if not arguments.browser:
         print("justpayme: without the browser tests; `test --browser` runs them", file=sys.stderr)
     try:
         done = subprocess.run(command, cwd=root, env=environment, check=False)
     except KeyboardInterrupt:
         return 130
-    return min(done.returncode, FAILED)
+    return FAILED if done.returncode else 0
 
 
 def selection(browser: bool, rest: list[str]) -> list[str]:
