@@ -18,6 +18,7 @@ FLOORS: tuple[tuple[str, int], ...] = (
     ("justpayme.*.queries", EDGES),
     # Small helpers beside the tables, of which the floors above make use.
     ("justpayme.accounts.access", EDGES),
+    ("justpayme.accounts.defaults", EDGES),
     ("justpayme.accounts.fields", EDGES),
     ("justpayme.accounts.invitations", EDGES),
     ("justpayme.accounts.mail", EDGES),

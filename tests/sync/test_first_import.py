@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 from tests.fixtures.xero import Xero
+from tests.integrations.two_way import local_bill
 
+from justpayme.accounts import actions
+from justpayme.accounts.models import Business, Membership, User
 from justpayme.bills.models import Bill, HistoryEntry
 from justpayme.sync.models import Connection, Link, Run
 from justpayme.sync.verify import verify
@@ -18,6 +21,36 @@ def test_every_sales_invoice_becomes_a_bill_equal_to_it(xero: Xero, connected: C
     report = verify(connected, xero.clock)
     assert report.differences == []
     assert report.compared == Bill.objects.count() == run.created > 40
+
+
+def test_the_first_books_say_what_a_new_business_counts_in(xero: Xero, business: Business) -> None:
+    xero.sync(xero.connect(business, "NZ"))
+    business.refresh_from_db()
+    assert (business.currency, business.time_zone) == ("NZD", "Pacific/Auckland")
+    xero.sync(xero.connect(business))
+    business.refresh_from_db()
+    assert business.currency == "NZD"
+
+
+def test_a_business_that_somebody_has_set_up_stays_as_it_is(
+    xero: Xero, business: Business, alice: User
+) -> None:
+    actions.update_business(
+        membership=Membership.objects.get(user=alice),
+        name=business.name,
+        currency="GBP",
+        time_zone="Europe/London",
+    )
+    xero.sync(xero.connect(business, "NZ"))
+    business.refresh_from_db()
+    assert (business.currency, business.time_zone) == ("GBP", "Europe/London")
+
+
+def test_a_business_with_bills_of_its_own_stays_as_it_is(xero: Xero, business: Business) -> None:
+    local_bill(business)
+    xero.sync(xero.connect(business, "NZ"))
+    business.refresh_from_db()
+    assert (business.currency, business.time_zone) == ("GBP", "Europe/London")
 
 
 def test_calls_made_equal_the_formula(xero: Xero, connected: Connection) -> None:

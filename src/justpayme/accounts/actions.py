@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 
 from justpayme.accounts import security_log, tokens
 from justpayme.accounts.access import check_may_manage
+from justpayme.accounts.defaults import CURRENCY, TIME_ZONE
 from justpayme.accounts.models import ApiToken, Business, Invitation, Membership, User
 
 MAX_TOKENS = 50
@@ -23,7 +24,7 @@ class Refused(Exception):
 
 @transaction.atomic
 def create_business(
-    *, user: User, name: str, currency: str = "GBP", time_zone: str = "Europe/London"
+    *, user: User, name: str, currency: str = CURRENCY, time_zone: str = TIME_ZONE
 ) -> Membership:
     """Start a business; the person who does becomes its owner."""
     business = Business.objects.create(name=name, currency=currency, time_zone=time_zone)

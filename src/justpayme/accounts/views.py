@@ -29,6 +29,7 @@ from justpayme.accounts.access import (
     member_required,
 )
 from justpayme.accounts.actions import Refused
+from justpayme.accounts.defaults import CURRENCY, TIME_ZONE
 from justpayme.accounts.forms import (
     BusinessForm,
     InvitationForm,
@@ -120,7 +121,7 @@ def business(request: BusinessRequest) -> HttpResponse:
 @login_required
 def business_new(request: BusinessRequest) -> HttpResponse:
     """Start another business, or the first one."""
-    initial = {"currency": "GBP", "time_zone": "Europe/London"}
+    initial = {"currency": CURRENCY, "time_zone": TIME_ZONE}
     form = BusinessForm(request.POST or None, initial=initial)
     if form.is_valid():
         choose(request, actions.create_business(user=request.user, **form.cleaned_data))

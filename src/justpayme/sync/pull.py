@@ -25,6 +25,8 @@ import msgspec
 from django.db import transaction
 from msgspec import to_builtins
 
+from justpayme.accounts.defaults import follow_first_books
+from justpayme.accounts.models import Business
 from justpayme.core import cursor as cursors
 from justpayme.core.errors import Problem
 from justpayme.sync import apply, plain
@@ -338,7 +340,9 @@ _CURSORS = "SELECT endpoint, state FROM sync_cursor WHERE connection_id = %s"
 
 
 def keep_organisation(connection: Connection, found: OrganisationFields) -> None:
-    """Store what the organisation is called and where it is; names change."""
+    """Store what the organisation is called and where it is; names change. The first books of a
+    business that has no bills yet say what it counts in, and where its days begin."""
+    is_first = not connection.organisation_id and _is_first(connection.business)
     connection.organisation_id = found.organisation_id
     connection.name = found.name
     connection.short_code = found.short_code
@@ -349,7 +353,17 @@ def keep_organisation(connection: Connection, found: OrganisationFields) -> None
     connection.year_lock_date = found.end_of_year_lock_date
     names = ["organisation_id", "name", "short_code", "country", "currency", "time_zone"]
     names += ["period_lock_date", "year_lock_date"]
-    connection.save(update_fields=names)
+    with transaction.atomic():
+        connection.save(update_fields=names)
+        if is_first and found.currency:
+            follow_first_books(
+                business=connection.business, currency=found.currency, time_zone=found.time_zone
+            )
+
+
+def _is_first(business: Business) -> bool:
+    others = Connection.objects.filter(business=business).exclude(organisation_id="")
+    return not others.exists() and not business.bills.exists()
 
 
 def _contact_key(row: wire.Contact) -> Key:
