@@ -77,8 +77,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=_port, default=0, help="port; 0 takes a free one")
     parser.add_argument("--data", type=Path, help="SQLite file to keep everything in")
     parser.add_argument("--seed", type=int, default=1, help="number that the demo data come from")
-    parser.add_argument("--client-id", default=App().client_id)
-    parser.add_argument("--client-secret", default=App().client_secret)
+    parser.add_argument("--client-id", default=App().client_id, help="the app's id at Xero")
+    parser.add_argument("--client-secret", default=App().client_secret, help="and its secret")
     parser.add_argument("--app-name", default=App().name, help="the app's name at Xero")
     parser.add_argument(
         "--redirect-uri",
@@ -101,7 +101,12 @@ def arguments() -> argparse.ArgumentParser:
         default=[],
         help="add that country's demo company to those of GB and NZ; may be given several times",
     )
-    parser.add_argument("--tier", choices=sorted(DAILY_CALLS), default="starter")
+    parser.add_argument(
+        "--tier",
+        choices=sorted(DAILY_CALLS),
+        default="starter",
+        help="the app's, which decides how many calls a day an organisation may get",
+    )
     parser.add_argument("--webhook-url", help="address on this machine to send webhooks to")
     parser.add_argument("--webhook-key", default="sandbox-webhook-key", help="their signing key")
     parser.add_argument(

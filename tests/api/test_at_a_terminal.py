@@ -113,7 +113,9 @@ def test_who_acts_must_be_a_member_who_may(
     assert "is not a member" in terminal.refused(*edit_it, "--as", "eve@example.com", *here)
     elsewhere = ("--business", str(other_business.pk))
     assert "is not a member" in terminal.refused(*edit_it, *ALICE, *elsewhere)
-    assert "several businesses" in terminal.refused(*edit_it, *ALICE)
+    said = terminal.refused(*edit_it, *ALICE)
+    assert f"{business.pk} ({business.name})" in said
+    assert f"{other_business.pk} (Charlie" in said
     assert Bill.objects.get(pk=bill.pk).reference == HOSTILE
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.bills.given import HOSTILE, NOW, a_bill, a_client, act
+from tests.bills.given import HOSTILE, NOW, a_bill, a_client, a_connection, act, linked
 
 from justpayme.accounts.models import Business, User
 from justpayme.bills import actions
@@ -42,6 +42,17 @@ def test_a_bill_of_then_is_told_in_words(bill: Bill, capsys: pytest.CaptureFixtu
     assert "until Sunday 22 November 2026, 15:29:07" in said
     assert "1 × Fitting, £100.00" in said
     assert "outstanding £120.00" in said
+
+
+def test_a_moment_is_one_where_the_bills_organisation_is(
+    bill: Bill, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on its page: 16:00 in Auckland was 03:00 in London, before anybody wrote the bill."""
+    linked(bill, a_connection(bill.business, time_zone="Pacific/Auckland"))
+    with pytest.raises(CommandError, match="was not here then"):
+        run("history at", "B-2", "2026-11-22T16:00")
+    assert run("history at", "B-2", "2026-11-23T04:00") == 0
+    assert "until Monday 23 November 2026, 04:29:07" in capsys.readouterr().out
 
 
 def test_a_bill_of_then_is_told_to_machines(bill: Bill, capsys: pytest.CaptureFixture[str]) -> None:

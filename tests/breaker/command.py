@@ -75,16 +75,19 @@ def run(options: Namespace) -> int:
         if options.replay is not None:
             return _replay(options)
         todo = record.missing(options.record, options.first_seed, options.seeds)
+        if not todo:
+            _hint(f"All {options.seeds:,} are in {options.record} already, and held.\n")
         kept = record.Run(options.record, datetime.now(UTC)) if options.record else None
 
         def keep(tally: Tally, done: list[int], seconds: float) -> None:
             if kept:
                 record.add(kept, done, tally, seconds)
 
-        keep(Tally(), [], 0)  # so that a record that can't be written is told now
-        tally, seconds = _play_all(options, todo, keep)
+        if todo:
+            keep(Tally(), [], 0)  # so that a record that can't be written is told now
+        tally, seconds, stopped = _play_all(options, todo, keep)
         _show(options, tally, seconds)
-        return 1 if tally.failures else 0
+        return 130 if stopped else int(bool(tally.failures))
     except BrokenProcessPool:
         _hint("\na process that played is gone; what the others played counts\n")
         return 1
@@ -120,8 +123,10 @@ Keep = Callable[[Tally, list[int], float], None]
 """Is told now and then, and in the end, what was tried, with which seeds, in how many seconds."""
 
 
-def _play_all(options: Namespace, todo: list[int], keep: Keep) -> tuple[Tally, float]:
-    """Play these seeds, over processes; what was tried, and the seconds it took."""
+def _play_all(options: Namespace, todo: list[int], keep: Keep) -> tuple[Tally, float, bool]:
+    """Play these seeds, over processes; what was tried, the seconds it took, and whether somebody
+    stopped it."""
+    stopped = False
     started = kept = time.monotonic()
     end = started + 60 * options.minutes if options.minutes else math.inf
     tally, done = Tally(), list[int]()
@@ -143,11 +148,15 @@ def _play_all(options: Namespace, todo: list[int], keep: Keep) -> tuple[Tally, f
             if now > kept + EVERY:
                 keep(tally, done, now - started)
                 kept = now
+    except KeyboardInterrupt:
+        stopped = True
+        _hint("\nstopped\n")
     finally:
         pool.shutdown(cancel_futures=True)
         seconds = time.monotonic() - started
-        keep(tally, done, seconds)
-    return tally, seconds
+        if todo:
+            keep(tally, done, seconds)
+    return tally, seconds, stopped
 
 
 _playing: Theatre
@@ -204,7 +213,7 @@ def _hint(text: str) -> None:
 
 
 def _progress(options: Namespace, tally: Tally, total: int, seconds: float) -> None:
-    if options.json or not tally.seeds:
+    if not tally.seeds:
         return
     pace = tally.seeds / seconds
     left = (total - tally.seeds) / pace
@@ -250,6 +259,9 @@ def _replay(options: Namespace) -> int:
         if story.findings and not options.whole:
             _hint("made shorter …\n")
             story = shorten(theatre, story, tell=_shorter)
+    if options.json:
+        _say(json.dumps(story.as_json(), default=str))
+        return 1 if story.findings else 0
     _say(f"seed {story.seed}: {story.options}")
     for line in story.trace:
         _say(f"  {line}")

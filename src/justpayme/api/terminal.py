@@ -73,7 +73,7 @@ def find_business(wanted: str | None) -> Business:
     if wanted is not None:
         by_id = found.filter(pk=number) if (number := as_id(wanted)) else found.none()
         found = by_id or found.filter(name=wanted)
-    matches = list(found[:2])
+    matches = list(found[: FEW + 1])
     if len(matches) == 1:
         return matches[0]
     if not matches:
@@ -82,7 +82,9 @@ def find_business(wanted: str | None) -> Business:
             if wanted
             else "There is no business yet. Sign up first, or run `justpayme user create`."
         )
-    raise CommandError("There are several businesses. Say which with --business and its id.")
+    told = ", ".join(f"{business.pk} ({business.name})" for business in matches[:FEW])
+    more = " and more" if matches[FEW:] else ""
+    raise CommandError(f"Several businesses: {told}{more}. Say which with --business and its id.")
 
 
 def find_member(business: Business, email: str) -> Membership:

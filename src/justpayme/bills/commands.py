@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, Namespace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from itertools import islice
 from typing import Any
 
@@ -16,7 +16,6 @@ from justpayme.bills import asof
 from justpayme.bills.asof import AsOf, NotYet
 from justpayme.bills.queries import Books, open_books
 from justpayme.core.bill import to_plain
-from justpayme.core.zones import zone
 from justpayme.runtime.command import FAILED, OK, USAGE, Command, CommandError
 from justpayme.web.format import exact, long_day, money, quantity
 from justpayme.web.snapshot import snapshot
@@ -34,7 +33,7 @@ def _business(parser: ArgumentParser) -> None:
 def _at_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("bill", metavar="BILL", help="its number, or its id")
     parser.add_argument(
-        "moment", metavar="MOMENT", help="such as 2026-11-22T14:30, where the business is"
+        "moment", metavar="MOMENT", help="such as 2026-11-22T14:30, where its organisation is"
     )
     _business(parser)
 
@@ -42,8 +41,9 @@ def _at_arguments(parser: ArgumentParser) -> None:
 def _at(options: Namespace) -> int:
     books = open_books(find_business(options.business), timezone.now())
     bill = find_bill(books, options.bill)
+    tz = books.zone_for(getattr(bill, "link", None) and bill.link.connection_id)
     try:
-        moment = asof.read_moment(options.moment, zone(books.business.time_zone))
+        moment = asof.read_moment(options.moment, tz)
         with snapshot():
             past = asof.bill_at(books, bill.pk, moment)
     except ValueError as error:
@@ -51,8 +51,10 @@ def _at(options: Namespace) -> int:
     except NotYet as error:
         begins = f" Its history begins at {_time(error.first)}." if error.first else ""
         raise CommandError(f"This bill was not here then.{begins}") from error
-    write = _write_json if options.json else _write_words
-    write(past, books)
+    if options.json:
+        _write_json(past)
+    else:
+        _write_words(past, tz)
     return OK
 
 
@@ -60,7 +62,7 @@ def _time(value: datetime) -> str:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _write_json(past: AsOf, books: Books) -> None:
+def _write_json(past: AsOf) -> None:
     following = past.following
     plain: dict[str, Any] = to_plain(past.fields)
     plain["client"] = past.bill.client.mark()
@@ -74,8 +76,8 @@ def _write_json(past: AsOf, books: Books) -> None:
     sys.stdout.write(json.dumps(facts | plain, ensure_ascii=False) + "\n")
 
 
-def _write_words(past: AsOf, books: Books) -> None:
-    tz, bill, following = zone(books.business.time_zone), past.bill, past.following
+def _write_words(past: AsOf, tz: tzinfo) -> None:
+    bill, following = past.bill, past.following
     until = f"until {exact(following['at'], tz)}" if following else "and still today"
     days = [("issued", bill.issued_on), ("due", bill.due_on)]
     lines = [

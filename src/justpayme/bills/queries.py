@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -78,6 +78,11 @@ class Books:
     connections: Mapping[int, Connection]
     today: date
     elsewhere: Mapping[int, date] = field(default_factory=dict)
+
+    def zone_for(self, connection_id: int | None) -> tzinfo:
+        """Where a bill of this organisation is; without one, where the business is."""
+        connection = self.connections.get(connection_id or 0)
+        return zone(connection.time_zone if connection else self.business.time_zone)
 
     def today_for(self, connection_id: int | None) -> date:
         """What day it is for a bill of this organisation, or of none."""

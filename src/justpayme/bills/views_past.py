@@ -16,7 +16,6 @@ from justpayme.bills.asof import AsOf, NotYet
 from justpayme.bills.common import books_of, found, show_bill
 from justpayme.bills.models import Bill, HistoryEntry
 from justpayme.bills.queries import BillDetail, Books
-from justpayme.core.zones import zone
 from justpayme.web.format import exact, moment
 from justpayme.web.snapshot import one_moment
 
@@ -53,7 +52,7 @@ def bill_after(request: BusinessRequest, pk: int, entry_pk: int) -> HttpResponse
 
 
 def _zone_of(books: Books, detail: BillDetail) -> tzinfo:
-    return zone(detail.connection.time_zone if detail.connection else books.business.time_zone)
+    return books.zone_for(detail.connection.pk if detail.connection else None)
 
 
 def _not_yet(error: NotYet, tz: tzinfo) -> str:

@@ -5,7 +5,7 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from importlib import import_module
 
-from justpayme.runtime.command import Command
+from justpayme.runtime.command import USAGE, Command, CommandError
 from justpayme.runtime.commands.test import checkout
 
 
@@ -32,6 +32,10 @@ def number(text: str) -> int:
 
 def run(options: Namespace) -> int:
     """1 if anything did not hold. The stories are part of the tests."""
+    if options.whole and options.replay is None:
+        raise CommandError("--whole is about --replay. Add that, or leave it out.", USAGE)
+    if options.replay is not None and (options.record or options.minutes):
+        raise CommandError("--replay tells one story: leave out --record and --minutes.", USAGE)
     sys.path.insert(0, str(checkout()))
     os.environ.pop("JUSTPAYME_TEST_DATABASE_URL", None)  # stories have databases of their own
     return int(import_module("tests.breaker.command").run(options))

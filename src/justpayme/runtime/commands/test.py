@@ -7,7 +7,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from justpayme.runtime.command import FAILED, Command, CommandError
+from justpayme.runtime.command import FAILED, USAGE, Command, CommandError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 HINT = "apt-get install chromium fonts-dejavu"
@@ -26,6 +26,8 @@ FULL = {
 }
 """What a full run has more of: every point instead of some, and so many random cases of each
 kind."""
+PYTEST_USAGE = 4
+"""What pytest ends with where its arguments are wrong."""
 FULL_TIMEOUT = 3600
 """Seconds for one test of a full run."""
 
@@ -73,7 +75,7 @@ def run(arguments: Namespace) -> int:
         done = subprocess.run(command, cwd=root, env=environment, check=False)
     except KeyboardInterrupt:
         return 130
-    return FAILED if done.returncode else 0
+    return {0: 0, PYTEST_USAGE: USAGE}.get(done.returncode, FAILED)
 
 
 def selection(browser: bool, rest: list[str]) -> list[str]:
